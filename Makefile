@@ -1,0 +1,43 @@
+# The two commands are `make demo` and `make test`; both do all set-up. `make help` lists the rest.
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix lint unit lab bench test-kernel setup-test clean
+
+help:            ## List the targets
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+demo:            ## Build a network on this machine, prove it, remove it
+	@tools/setup demo
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/spokewire demo
+
+test: setup-test check lab  ## Everything: checks, unit tests, and the real thing in the lab
+
+check: setup-test lint unit  ## Seconds: format, lint, types, imports, and the tests that need no namespaces
+
+lint: setup-test
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: setup-test
+	$(BIN)/python -m pytest -q tests -m "not lab"
+
+lab: setup-test  ## The tests that build real networks in namespaces
+	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m lab
+
+fix: setup-test  ## Format, and fix what can be fixed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: setup-test  ## Measure; prints the tables of docs/benchmarks.md
+	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench
+
+test-kernel: setup-test  ## The lab end to end on a stock Debian kernel with in-kernel WireGuard, in an emulated VM (minutes)
+	tools/kernel-vm tools/kernel-test
+
+setup-test:
+	@tools/setup test
+
+clean:           ## Remove what set-up made in this folder
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,222 @@
+"""The client of a hub's API: pins the certificate that the hub's record vouches for, and proves who is calling."""
+
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import BaseModel, ValidationError
+
+from spokewire.api import problem
+from spokewire.api.messages import (
+    Accepted,
+    HubIntroduction,
+    RecordSubmission,
+    ReportSubmission,
+    RosterLine,
+    SettingsSubmission,
+    TestLine,
+    TestSubmission,
+)
+from spokewire.errors import Code, InputError, PermanentError, SpokewireError, TemporaryError
+from spokewire.host import clock
+from spokewire.network.documents import Member, Proof, sign, verify_member
+from spokewire.network.keys import derive_network_id
+from spokewire.network.status import HubStatus
+
+CONNECT_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 10.0
+STREAM_SILENCE_S = 20.0
+"""A roster stream says something every ten seconds; twice that in silence and it is dead."""
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""A thousand nodes' records and reports are some 3 MB; a hostile hub must not fill our memory."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who calls: the holder of a grant, or with `grant_text` None the operator. The key is secret."""
+
+    root: Ed25519PublicKey
+    key: Ed25519PrivateKey
+    grant_text: str | None = None
+
+    def __repr__(self) -> str:
+        return "Identity(operator)" if self.grant_text is None else "Identity(grant)"
+
+
+class HubClient:
+    """A connection to one hub whose record has been verified. Make it with `connect`."""
+
+    def __init__(self, http: httpx.AsyncClient, identity: Identity, member: Member, clock_offset_s: float) -> None:
+        self.member = member
+        self._http = http
+        self._identity = identity
+        self._clock_offset_s = clock_offset_s
+
+    async def submit_record(self, record: str) -> Accepted:
+        """Hand in this machine's record."""
+        return await self._send("POST", "/v1/records", RecordSubmission(record=record), Accepted)
+
+    async def put_settings(self, settings: str) -> Accepted:
+        """Hand in new settings (operator)."""
+        return await self._send("PUT", "/v1/settings", SettingsSubmission(settings=settings), Accepted)
+
+    async def submit_report(self, document: str) -> Accepted:
+        """Hand in a signed report or result."""
+        return await self._send("POST", "/v1/reports", ReportSubmission(document=document), Accepted)
+
+    async def fetch_status(self) -> HubStatus:
+        """Read all that the hub knows (operator)."""
+        return await self._send("GET", "/v1/status", None, HubStatus)
+
+    async def fetch_roster(self) -> list[str]:
+        """Read the hub's documents once."""
+        async with aclosing(self.stream_roster()) as lines:
+            async for line in lines:
+                return line.documents
+        raise TemporaryError(Code.API_UNREACHABLE, f"{self.member.name} ended the roster before it began.")
+
+    async def stream_roster(self) -> AsyncGenerator[RosterLine, None]:
+        """Follow the hub's documents: the whole at first, then changes. Ends when the hub ends it."""
+        async with aclosing(self._stream("GET", "/v1/roster", None, RosterLine)) as lines:
+            async for line in lines:
+                yield line
+
+    async def run_test(self, request: str) -> AsyncGenerator[TestLine, None]:
+        """Start a test (operator) and follow its results."""
+        async with aclosing(self._stream("POST", "/v1/tests", TestSubmission(request=request), TestLine)) as lines:
+            async for line in lines:
+                yield line
+
+    async def _send(self, method: str, path: str, body: BaseModel | None, kind: type[M]) -> M:
+        with _translated(self.member.name):
+            async with self._http.stream(method, path, headers=self._headers(), **_content(body)) as response:
+                data = await _read(response)
+        if response.status_code >= 400:  # noqa: PLR2004 - HTTP errors begin there
+            raise problem.parse(response.status_code, data)
+        return _parse(kind, data)
+
+    async def _stream(self, method: str, path: str, body: BaseModel | None, kind: type[M]) -> AsyncGenerator[M, None]:
+        timeout = httpx.Timeout(CONNECT_TIMEOUT_S, read=STREAM_SILENCE_S)
+        with _translated(self.member.name):
+            async with self._http.stream(
+                method, path, headers=self._headers(), timeout=timeout, **_content(body)
+            ) as response:
+                if response.status_code >= 400:  # noqa: PLR2004
+                    raise problem.parse(response.status_code, await _read(response))
+                pending = bytearray()
+                async for chunk in response.aiter_raw():
+                    pending += chunk
+                    if len(pending) > MAX_ANSWER_BYTES:
+                        raise PermanentError(Code.TOO_LARGE, f"{self.member.name} sends a line without end.")
+                    *lines, rest = pending.split(b"\n")
+                    pending = bytearray(rest)
+                    for line in lines:
+                        yield _parse(kind, bytes(line))
+
+    def _headers(self) -> dict[str, str]:
+        identity = self._identity
+        proof = Proof(
+            network=derive_network_id(identity.root),
+            audience=self.member.name,
+            grant=identity.grant_text,
+            issued_at=int(clock.wall() + self._clock_offset_s),
+        )
+        return {"Authorization": f"Bearer {sign(proof, identity.key)}"}
+
+
+@asynccontextmanager
+async def connect(url: str, identity: Identity) -> AsyncIterator[HubClient]:
+    """Connect to the hub at `url`: ask who it is, check the chain to our root key, then pin the certificate that it vouches for.
+
+    The hub's clock is used for proofs towards this hub, so that a node with a wrong clock can still call.
+    """
+    introduction, presented = await _introduce(url)
+    member = verify_member(introduction.record, identity.root, derive_network_id(identity.root), clock.wall())
+    if member.grant.role != "hub" or member.record.certificate is None:
+        raise InputError(Code.CERTIFICATE_MISMATCH, f"What answers at {url} is not a hub of this network.")
+    if _der(member.record.certificate) != presented:
+        raise InputError(
+            Code.CERTIFICATE_MISMATCH,
+            f"What answers at {url} presents another certificate than {member.name}'s record vouches for.",
+            hint="Something stands between: a proxy, or an impostor.",
+        )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.load_verify_locations(cadata=member.record.certificate)
+    async with _http(url, context) as http:
+        yield HubClient(http, identity, member, introduction.time - clock.wall())
+
+
+async def _introduce(url: str) -> tuple[HubIntroduction, bytes]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with _translated(url):
+        async with _http(url, context) as http, http.stream("GET", "/v1/hub") as response:
+            tls = response.extensions["network_stream"].get_extra_info("ssl_object")
+            presented = tls.getpeercert(binary_form=True) or b""
+            data = await _read(response)
+    if response.status_code >= 400:  # noqa: PLR2004
+        raise problem.parse(response.status_code, data)
+    return _parse(HubIntroduction, data), presented
+
+
+def _http(url: str, context: ssl.SSLContext) -> httpx.AsyncClient:
+    timeout = httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+    return httpx.AsyncClient(base_url=url, verify=context, timeout=timeout, trust_env=False)
+
+
+def _der(pem: str) -> bytes:
+    try:
+        return x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
+    except ValueError as error:
+        raise InputError(Code.DOCUMENT_MALFORMED, "The hub's record holds no certificate.") from error
+
+
+async def _read(response: httpx.Response) -> bytes:
+    data = bytearray()
+    async for chunk in response.aiter_raw():
+        data += chunk
+        if len(data) > MAX_ANSWER_BYTES:
+            raise PermanentError(Code.TOO_LARGE, "The hub's answer is too large.")
+    return bytes(data)
+
+
+def _parse(kind: type[M], data: bytes) -> M:
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        raise PermanentError(Code.API_UNREACHABLE, "The hub's answer is not what its API promises.") from error
+
+
+def _content(body: BaseModel | None) -> dict[str, Any]:
+    return {} if body is None else {"json": body.model_dump()}
+
+
+class _translated:  # noqa: N801 - reads as a statement
+    """Translate httpx's errors into ours."""
+
+    def __init__(self, hub: str) -> None:
+        self._hub = hub
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, httpx.HTTPError | ssl.SSLError | OSError) and not isinstance(error, SpokewireError):
+            reason = str(error) or type(error).__name__
+            raise TemporaryError(
+                Code.API_UNREACHABLE,
+                f"The API of {self._hub} does not answer: {reason}.",
+                hint="Is the hub up, and TCP 443 open to it?",
+            ) from error

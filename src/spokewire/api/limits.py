@@ -1,0 +1,99 @@
+"""Limits on everything public: how much, how fast, how long."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from spokewire.api.problem import respond
+from spokewire.errors import Code, InputError, TemporaryError
+
+BODY_TIMEOUT_S = 10.0
+MAX_CLIENTS = 4096
+"""How many client addresses a limiter remembers; the one seen longest ago is forgotten first."""
+
+
+@dataclass
+class TokenBucket:
+    """At most `burst` at once, and `rate` a second on average, for each client. Pure: `now` is an argument."""
+
+    rate: float
+    burst: float
+    _levels: "OrderedDict[str, tuple[float, float]]" = field(default_factory=OrderedDict)
+
+    def admit(self, client: str, now: float) -> bool:
+        """Whether one more request of this client is within the limit; if so it is counted."""
+        level, since = self._levels.pop(client, (self.burst, now))
+        level = min(self.burst, level + (now - since) * self.rate)
+        admitted = level >= 1
+        self._levels[client] = (level - 1 if admitted else level, now)
+        while len(self._levels) > MAX_CLIENTS:
+            self._levels.popitem(last=False)
+        return admitted
+
+
+class LimitRate:
+    """ASGI middleware: refuse clients that ask too often, before any work is done for them."""
+
+    def __init__(self, app: ASGIApp, bucket: TokenBucket, now: Callable[[], float]) -> None:
+        self._app, self._bucket, self._now = app, bucket, now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        client = scope.get("client")
+        if scope["type"] == "http" and not self._bucket.admit(client[0] if client else "", self._now()):
+            error = TemporaryError(Code.RATE_LIMITED, "Too many requests from this address.", hint="Wait a second.")
+            await respond(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class LimitBody:
+    """ASGI middleware: refuse bodies that are too large or too slow, whatever their Content-Length says."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app, self._max_bytes = app, max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request: its body is read whole, within the limits, before the application sees it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                body = await self._read(scope, receive)
+        except TimeoutError:
+            await respond(TemporaryError(Code.TIMEOUT, "The request's body did not arrive in time."))(
+                scope, receive, send
+            )
+            return
+        if body is None:
+            error = InputError(Code.TOO_LARGE, f"The request's body is larger than {self._max_bytes} bytes.")
+            await respond(error)(scope, receive, send)
+            return
+        delivered = False
+
+        async def replay() -> Message:
+            nonlocal delivered
+            if delivered:
+                return await receive()
+            delivered = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, replay, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if not length.isdigit() or int(length) > self._max_bytes:
+            return None
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._max_bytes:
+                return None
+        return bytes(body)

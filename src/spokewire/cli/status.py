@@ -1,0 +1,84 @@
+"""`spokewire status`."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spokewire.cli import options
+
+if TYPE_CHECKING:
+    from spokewire.cli.context import Context
+    from spokewire.network.overview import NetworkOverview
+
+WATCH_INTERVAL_S = 1.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=options.example("spokewire status", "spokewire status --watch", "spokewire status --json"))(
+        status
+    )
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every second until interrupted.")] = False,
+    config: options.Config = options.DEFAULT_CONFIG,
+    as_json: options.Json = False,
+) -> int:
+    """Show the truth about the network: every hub and node, what is missing, and why."""
+    from spokewire.cli.context import Context
+
+    context = Context(config, as_json=as_json)
+    _ = context.spec
+    context.enter_lab()
+    return asyncio.run(follow(context) if watch else run(context))
+
+
+async def run(context: "Context") -> int:
+    """Look once, print, and return the exit status: 0 all connected, 3 in part, 1 nothing is."""
+    from spokewire.cli.output import STYLES, status_table
+
+    overview = await look(context)
+    context.output.result(overview.model_dump(mode="json"))
+    context.output.show(status_table(overview))
+    context.output.say(f"{overview.network}: {overview.state}: {overview.reason}", STYLES[overview.state])
+    return exit_status(overview)
+
+
+async def look(context: "Context") -> "NetworkOverview":
+    """Gather the evidence and judge it."""
+    from spokewire.deploy.gather import gather
+
+    return await gather(context.operator(), context.keeper.load_key() if context.keeper.has_key() else None)
+
+
+async def follow(context: "Context") -> int:
+    """Look again and again."""
+    from rich.live import Live
+
+    from spokewire.cli.output import status_table
+
+    if context.output.as_json or not context.output.out.is_terminal:
+        while True:
+            await run(context)
+            await asyncio.sleep(WATCH_INTERVAL_S)
+    with Live(console=context.output.out, auto_refresh=False, screen=True) as live:
+        while True:
+            live.update(status_table(await look(context)), refresh=True)
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
+
+def exit_status(overview: "NetworkOverview") -> int:
+    """The exit status that tells a network's state to a script."""
+    from spokewire.network.status import State
+
+    match overview.state:
+        case State.CONNECTED:
+            return 0
+        case State.DEGRADED:
+            return 3
+        case State.STARTING:
+            return 75
+        case State.DISCONNECTED:
+            return 1

@@ -1,0 +1,1 @@
+"""From spec to machines: plan (pure), apply, inventory, and what the operator keeps."""

@@ -1,0 +1,233 @@
+"""Carrying out a plan: in parallel, resumable, with progress. A machine that fails does not stop the others.
+
+Whatever is minted is kept before it is used, and what a cloud made is found again by the cloud's own list: so a `kill -9` between any two
+lines leaves nothing that the next deploy does not see.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from spokewire.api.client import connect
+from spokewire.cloud.provider import Machine
+from spokewire.deploy import gather
+from spokewire.deploy.keeper import make_token, mint, network_id
+from spokewire.deploy.operator import Operator, api_url
+from spokewire.deploy.plan import Action, Observed, Plan, Verb, plan_numbers, plan_settings
+from spokewire.errors import Code, SpokewireError, TemporaryError
+from spokewire.host import clock
+from spokewire.network.addresses import AddressPlan, derive_ula
+from spokewire.network.documents import sign
+from spokewire.network.names import MachineName
+from spokewire.network.spec import MachineSpec, ProviderName
+from spokewire.network.status import State as Health
+
+POLL_S = 0.25
+READY = (Health.CONNECTED, Health.DEGRADED)
+
+Progress = Callable[[str, str], None]
+"""Called with a machine's name and what it waits for; "ready" and "gone" end it."""
+
+
+@dataclass
+class Outcome:
+    """What came of a deploy: the machines that are ready, and why others are not."""
+
+    ready: list[MachineName] = field(default_factory=list)
+    destroyed: list[MachineName] = field(default_factory=list)
+    failed: dict[MachineName, SpokewireError] = field(default_factory=dict)
+
+
+class Deployment:
+    """One run of a plan."""
+
+    def __init__(
+        self, operator: Operator, plan: Plan, observed: Observed, root: Ed25519PrivateKey, progress: Progress
+    ) -> None:
+        self._operator, self._plan, self._observed, self._root, self._progress = (
+            operator,
+            plan,
+            observed,
+            root,
+            progress,
+        )
+        self._machines: dict[MachineName, Machine] = dict(observed.machines)
+        self.outcome = Outcome()
+
+    async def run(self, timeout_s: float) -> Outcome:
+        """Carry the plan out, then wait until every wanted machine is ready, for at most `timeout_s`."""
+        spec = self._operator.spec
+        numbers = plan_numbers(spec, AddressPlan(spec.cidr, derive_ula(network_id(self._root))), self._observed.grants)
+        tokens = self._mint(numbers)
+        by_verb = {verb: [action for action in self._plan.actions if action.verb is verb] for verb in Verb}
+        await self._make(
+            [a for a in by_verb[Verb.CREATE] + by_verb[Verb.REPLACE] + by_verb[Verb.START] if a.role == "hub"], tokens
+        )
+        async with asyncio.TaskGroup() as group:
+            nodes = [a for a in by_verb[Verb.CREATE] + by_verb[Verb.REPLACE] + by_verb[Verb.START] if a.role == "node"]
+            group.create_task(self._make(nodes, tokens), name="make nodes")
+            group.create_task(self._settle(timeout_s), name="settle hubs")
+        await self._destroy(by_verb[Verb.DESTROY])
+        await self._wait_for_nodes(timeout_s)
+        return self.outcome
+
+    def _mint(self, numbers: Mapping[MachineName, int]) -> dict[MachineName, tuple[str, Ed25519PrivateKey]]:
+        """Mint what the new machines need, and keep it before any machine is made."""
+        minted = {}
+        state = self._operator.keeper.load_state()
+        for action in self._plan.actions:
+            if action.spec is not None and action.verb in (Verb.CREATE, Verb.REPLACE):
+                minted[action.name] = mint(self._operator.spec, action.spec, numbers[action.name], self._root)
+        if minted:
+            texts = state.grant_texts | {name: text for name, (text, _) in minted.items()}
+            self._operator.keeper.store_state(replace(state, grant_texts=texts))
+        return minted
+
+    async def _make(self, actions: list[Action], tokens: Mapping[MachineName, tuple[str, Ed25519PrivateKey]]) -> None:
+        limit = asyncio.Semaphore(4)
+
+        async def one(action: Action) -> None:
+            async with limit:
+                try:
+                    await asyncio.to_thread(self._make_one, action, tokens)
+                except SpokewireError as error:
+                    self._fail(action.name, error)
+
+        async with asyncio.TaskGroup() as group:
+            for action in actions:
+                group.create_task(one(action), name=f"make {action.name}")
+
+    def _make_one(self, action: Action, tokens: Mapping[MachineName, tuple[str, Ed25519PrivateKey]]) -> None:
+        provider = self._operator.provider_of(action.name)
+        if action.verb is Verb.START:
+            self._progress(action.name, "switching on")
+            provider.start(action.name)
+            return
+        assert action.spec is not None
+        if action.verb is Verb.REPLACE:
+            self._progress(action.name, "removing the old machine")
+            provider.destroy(action.name)
+        self._progress(action.name, "making the machine")
+        text, key = tokens[action.name]
+        urls = [] if action.role == "hub" else list(self._operator.hub_urls(self._machines).values())
+        self._machines[action.name] = provider.create(action.spec, make_token(self._root, text, key, urls))
+        self._progress(action.name, "starting its daemon")
+
+    async def _settle(self, timeout_s: float) -> None:
+        """Wait for each hub's own authenticated API, and hand it the settings."""
+        gone = [action.name for action in self._plan.actions if action.verb is Verb.DESTROY]
+        async with asyncio.TaskGroup() as group:
+            for hub in self._operator.spec.hubs:
+                if hub.name not in self.outcome.failed:
+                    group.create_task(self._settle_hub(hub, gone, timeout_s), name=f"settle {hub.name}")
+
+    async def _settle_hub(self, hub: MachineSpec, gone: list[MachineName], timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._hand_settings(hub, gone)
+        except TimeoutError:
+            error = self._operator.errors.get(hub.name)
+            why = "" if error is None else f": {error.message}"
+            self._fail(
+                hub.name,
+                TemporaryError(Code.TIMEOUT, f"its API did not answer within {timeout_s:.0f} s{why}", hint=_hint(hub)),
+            )
+        except SpokewireError as error:
+            self._fail(hub.name, error)
+        else:
+            self.outcome.ready.append(hub.name)
+            self._progress(hub.name, "ready")
+
+    async def _hand_settings(self, hub: MachineSpec, gone: list[MachineName]) -> None:
+        self._progress(hub.name, "waiting for its API")
+        address = hub.address or self._machines[hub.name].public_address
+        assert address is not None
+        while True:
+            try:
+                async with connect(api_url(address), self._operator.identity(self._root)) as client:
+                    status = await client.fetch_status()
+                    if self._plan.settings_reason or status.settings_version == 0:
+                        roster = await self._operator.fetch_roster(self._machines, self._root)
+                        current = None if roster is None else roster.settings
+                        revoke = [grant.id for name, grant in self._observed.grants.items() if name in gone]
+                        if roster is not None:
+                            revoke += [member.grant.id for member in roster.records.values() if member.name in gone]
+                        settings = plan_settings(
+                            self._operator.spec, network_id(self._root), current, revoke, clock.wall()
+                        )
+                        text = sign(settings, self._root)
+                        self._remember_settings(text)
+                        await client.put_settings(text)
+                    while (await client.fetch_status()).state is not Health.CONNECTED:
+                        self._progress(hub.name, "waiting for its tunnel")
+                        await asyncio.sleep(POLL_S)
+                return
+            except TemporaryError as error:
+                self._operator.errors[hub.name] = error
+                await asyncio.sleep(POLL_S)
+
+    def _remember_settings(self, text: str) -> None:
+        self._operator.keeper.store_state(replace(self._operator.keeper.load_state(), settings=text))
+
+    async def _destroy(self, actions: list[Action]) -> None:
+        """Remove machines that are no longer wanted; their grants have been revoked before."""
+
+        async def one(action: Action) -> None:
+            self._progress(action.name, "removing the machine")
+            try:
+                await asyncio.to_thread(self._operator.provider_of(action.name).destroy, action.name)
+            except SpokewireError as error:
+                self._fail(action.name, error)
+            else:
+                self.outcome.destroyed.append(action.name)
+                self._progress(action.name, "gone")
+
+        async with asyncio.TaskGroup() as group:
+            for action in actions:
+                group.create_task(one(action), name=f"destroy {action.name}")
+        if actions:
+            state = self._operator.keeper.load_state()
+            gone = {action.name for action in actions}
+            texts = {name: text for name, text in state.grant_texts.items() if name not in gone}
+            self._operator.keeper.store_state(replace(state, grant_texts=texts))
+
+    async def _wait_for_nodes(self, timeout_s: float) -> None:
+        """Ready means: the node's echo came back, by the node's own signed word and by the hub's."""
+        waiting = {node.name: node for node in self._operator.spec.nodes if node.name not in self.outcome.failed}
+        deadline = clock.monotonic() + timeout_s
+        if any(hub.name in self.outcome.failed for hub in self._operator.spec.hubs):
+            deadline = clock.monotonic()
+        while waiting:
+            overview = await gather.gather(self._operator, self._root)
+            for node in overview.nodes:
+                if node.name in waiting and node.state in READY:
+                    del waiting[node.name]
+                    self.outcome.ready.append(MachineName(node.name))
+                    self._progress(node.name, "ready")
+            reasons = {node.name: node.reason for node in overview.nodes} | {
+                item.name: item.reason for item in overview.missing
+            }
+            for name in waiting:
+                self._progress(name, f"waiting for its echo: {reasons.get(name, 'nothing is heard of it')}")
+            hosts_only = all(node.provider is ProviderName.HOST for node in waiting.values())
+            if waiting and (clock.monotonic() > deadline or hosts_only):
+                for name, node in waiting.items():
+                    self._fail(
+                        name,
+                        TemporaryError(Code.TIMEOUT, reasons.get(name, "nothing is heard of it"), hint=_hint(node)),
+                    )
+                return
+            if waiting:
+                await asyncio.sleep(POLL_S)
+
+    def _fail(self, name: MachineName, error: SpokewireError) -> None:
+        self.outcome.failed[name] = error
+        self._progress(name, f"failed: {error.message}")
+
+
+def _hint(machine: MachineSpec) -> str:
+    if machine.provider is ProviderName.HOST:
+        return f"Mint a token and start it there: spokewire node token {machine.name}."
+    return f"Look at its log (spokewire lab logs {machine.name}), then run spokewire deploy again."

@@ -1,0 +1,79 @@
+"""Editing the user's spokewire.toml without losing comments or order."""
+
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.items import AoT
+
+from spokewire.errors import Code, InputError
+from spokewire.host import files
+from spokewire.network.spec import NetworkSpec, parse_spec
+
+TEMPLATE = """\
+# A Spokewire network. Reference: docs/reference/spec.md
+
+[network]
+name = "{name}"
+cidr = "10.88.0.0/24"
+relay = "routed"
+
+[[hubs]]
+name = "hub-1"
+provider = "{provider}"
+
+[[nodes]]
+name = "node"              # node-1 to node-3
+count = 3
+provider = "{provider}"
+"""
+LAB_NAT = 'nat = "port-restricted"    # none | full-cone | port-restricted | symmetric | udp-blocked\n'
+
+
+def load_spec(path: Path) -> NetworkSpec:
+    """Load and parse a spec; InputError if there is none or it is wrong."""
+    text = files.read(path)
+    if text is None:
+        raise InputError(
+            Code.SPEC_MISSING, f"There is no {path}.", hint="Make one (spokewire init) or name another with --config."
+        )
+    return parse_spec(text)
+
+
+def add_node(path: Path, name: str, provider: str, nat: str | None) -> NetworkSpec:
+    """Add one node to a spec; nothing is written if the result would be wrong."""
+    document = tomlkit.parse(files.read(path) or "")
+    nodes = document.setdefault("nodes", tomlkit.aot())
+    table = tomlkit.table()
+    table.update({"name": name, "provider": provider} | ({} if nat is None else {"nat": nat}))
+    if not isinstance(nodes, AoT):
+        raise InputError(
+            Code.SPEC_INVALID, "nodes is written inline in the spec.", hint="Write it as [[nodes]] tables."
+        )
+    nodes.append(table)
+    return _store(path, document)
+
+
+def remove_node(path: Path, name: str) -> NetworkSpec:
+    """Remove one node from a spec: its own table, the last of a count, or by a `skip` in the middle of a count."""
+    document = tomlkit.parse(files.read(path) or "")
+    nodes: Any = document.get("nodes", [])
+    for position, table in enumerate(nodes):
+        if "count" not in table and table["name"] == name:
+            del nodes[position]
+            break
+        base, _, number = name.rpartition("-")
+        if "count" in table and table["name"] == base and number.isdigit() and 1 <= int(number) <= table["count"]:
+            if int(number) == table["count"]:
+                table["count"] = int(number) - 1
+            else:
+                table["skip"] = [*table.get("skip", []), name]
+            break
+    return _store(path, document)
+
+
+def _store(path: Path, document: tomlkit.TOMLDocument) -> NetworkSpec:
+    text = tomlkit.dumps(document)
+    spec = parse_spec(text)
+    files.write(path, text, files.PUBLIC)
+    return spec

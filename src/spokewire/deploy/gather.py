@@ -1,0 +1,134 @@
+"""Gathering the evidence for the overview: the providers' lists, every hub, every node's public status server; all at once."""
+
+import asyncio
+import errno
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError
+
+from spokewire.api.client import connect
+from spokewire.cloud.provider import Machine
+from spokewire.deploy.operator import Operator, api_url
+from spokewire.errors import InputError, SpokewireError
+from spokewire.host import clock
+from spokewire.network.documents import Report, verify_chained
+from spokewire.network.keys import derive_network_id
+from spokewire.network.names import MachineName
+from spokewire.network.overview import Answer, Evidence, HubEvidence, NetworkOverview, judge_network
+from spokewire.network.status import HubStatus, HubView, NodeStatus
+
+STATUS_TIMEOUT_S = 2.0
+"""A status server that takes longer does not answer."""
+MAX_STATUS_BYTES = 1024 * 1024
+
+
+async def gather(operator: Operator, root: Ed25519PrivateKey | None) -> NetworkOverview:
+    """Look at the whole network now. `root` None: nothing was ever deployed from here."""
+    machines = await asyncio.to_thread(operator.observe_machines)
+    hubs = {
+        hub.name: HubEvidence(_state(machines.get(hub.name)), _address(operator, machines, hub.name), None)
+        for hub in operator.spec.hubs
+    }
+    answers: dict[MachineName, tuple[Answer, NodeStatus | None]] = {}
+
+    async def ask_hub(name: MachineName) -> None:
+        hubs[name] = await _ask_hub(operator, hubs[name], root)
+
+    async def ask_node(machine: Machine, url: str) -> None:
+        answers[machine.name] = await _ask_node(url)
+
+    async with asyncio.TaskGroup() as group:
+        for name in hubs:
+            group.create_task(ask_hub(name), name=f"ask {name}")
+        for machine in machines.values():
+            if machine.status_url is not None and machine.state == "running":
+                group.create_task(ask_node(machine, machine.status_url), name=f"ask {machine.name}")
+    views = {
+        MachineName(view.name): view for hub in hubs.values() if hub.status is not None for view in hub.status.nodes
+    }
+    names = [*machines, *(name for name in views if name not in machines)]
+    nodes = {
+        name: _evidence(machines.get(name), views.get(name), answers.get(name), root)
+        for name in sorted(names, key=lambda name: _order(operator, name))
+        if name not in hubs
+    }
+    return judge_network(operator.spec, hubs, nodes)
+
+
+def _evidence(
+    machine: Machine | None,
+    view: HubView | None,
+    answer: tuple[Answer, NodeStatus | None] | None,
+    root: Ed25519PrivateKey | None,
+) -> Evidence:
+    kind, answered = answer or (Answer.UNKNOWN, None)
+    report = None if view is None or root is None else _verify_report(view, root)
+    return Evidence(_state(machine), view, report, kind, answered)
+
+
+def _verify_report(view: HubView, root: Ed25519PrivateKey) -> NodeStatus | None:
+    """The node's own signed words, or None if they are not its own: a hub cannot make them up."""
+    if view.report is None:
+        return None
+    public = root.public_key()
+    try:
+        grant, report = verify_chained(Report, view.report, public, derive_network_id(public), clock.wall())
+    except InputError:
+        return None
+    return report.status if grant.name == view.name else None
+
+
+async def _ask_hub(operator: Operator, evidence: HubEvidence, root: Ed25519PrivateKey | None) -> HubEvidence:
+    if evidence.address is None or root is None or evidence.machine_state == "stopped":
+        return HubEvidence(evidence.machine_state, evidence.address, None, "its address is not known")
+    status: HubStatus | None = None
+    error = ""
+    try:
+        async with connect(api_url(evidence.address), operator.identity(root)) as hub:
+            status = await hub.fetch_status()
+    except SpokewireError as failure:
+        error = failure.message
+    return HubEvidence(evidence.machine_state, evidence.address, status, error)
+
+
+async def _ask_node(url: str) -> tuple[Answer, NodeStatus | None]:
+    try:
+        async with (
+            asyncio.timeout(STATUS_TIMEOUT_S),
+            httpx.AsyncClient(trust_env=False, timeout=STATUS_TIMEOUT_S) as http,
+        ):
+            response = await http.get(f"{url}/status")
+            return Answer.OK, NodeStatus.model_validate_json(response.content[:MAX_STATUS_BYTES])
+    except (TimeoutError, httpx.ConnectTimeout):
+        return Answer.TIMEOUT, None
+    except httpx.ConnectError as error:
+        return (Answer.REFUSED if _was_refused(error) else Answer.TIMEOUT), None
+    except (httpx.HTTPError, ValidationError):
+        return Answer.BROKEN, None
+
+
+def _was_refused(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:
+            return True
+        nested = getattr(error, "exceptions", ())
+        if any(_was_refused(inner) for inner in nested):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _state(machine: Machine | None) -> str | None:
+    return None if machine is None else str(machine.state)
+
+
+def _address(operator: Operator, machines: dict[MachineName, Machine], name: MachineName) -> str | None:
+    spec = operator.spec.find(name)
+    machine = machines.get(name)
+    return spec.address or (None if machine is None else machine.public_address)
+
+
+def _order(operator: Operator, name: MachineName) -> int:
+    names = [node.name for node in operator.spec.nodes]
+    return names.index(name) if name in names else len(names)

@@ -1,0 +1,156 @@
+"""From what is wanted and what is observed to a plan. Pure and printable."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from spokewire.cloud.provider import Machine, MachineState
+from spokewire.network.addresses import AddressPlan, assign_numbers
+from spokewire.network.documents import AccessRule, Grant, Settings
+from spokewire.network.names import MachineName, NetworkId, natural_order
+from spokewire.network.roster import Roster
+from spokewire.network.spec import MachineSpec, NetworkSpec, ProviderName
+
+
+class Verb(StrEnum):
+    """What happens to a machine."""
+
+    CREATE = "create"
+    REPLACE = "replace"
+    START = "start"
+    DESTROY = "destroy"
+    INVITE = "invite"
+    """A host of the operator's own: it joins by itself, with a token."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing to do, and why."""
+
+    verb: Verb
+    name: MachineName
+    role: str
+    reason: str
+    spec: MachineSpec | None = None
+    """None for what is no longer wanted."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a deploy would do."""
+
+    actions: tuple[Action, ...]
+    settings_reason: str = ""
+    """Why new settings are signed; "" if those in force are right."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.settings_reason and not any(action.verb is not Verb.INVITE for action in self.actions)
+
+    @property
+    def is_destructive(self) -> bool:
+        """Whether something that exists is lost."""
+        return any(action.verb in (Verb.DESTROY, Verb.REPLACE) for action in self.actions)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a plan is made from. `roster` None: no hub could be asked."""
+
+    machines: Mapping[MachineName, Machine]
+    grants: Mapping[MachineName, Grant]
+    """The newest known grant of each name, whatever its source."""
+    roster: Roster | None
+    shapes: Mapping[MachineName, str]
+    """What the provider would build for each wanted machine."""
+    now: float
+
+
+def plan_deploy(spec: NetworkSpec, observed: Observed) -> Plan:
+    """Plan what makes the observed network the wanted one."""
+    actions = [action for machine in spec.machines if (action := _plan_machine(machine, observed)) is not None]
+    wanted = {machine.name for machine in spec.machines}
+    gone = [name for name in observed.machines if name not in wanted]
+    joined = [] if observed.roster is None else [m.name for m in observed.roster.members(observed.now)]
+    gone += [name for name in joined if name not in wanted and name not in gone]
+    actions += [
+        Action(
+            Verb.DESTROY,
+            name,
+            observed.machines[name].role if name in observed.machines else "node",
+            "the spec no longer wants it",
+        )
+        for name in sorted(gone, key=natural_order)
+    ]
+    current = None if observed.roster is None else observed.roster.settings
+    return Plan(tuple(actions), _settings_reason(spec, current, known=observed.roster is not None, gone=gone))
+
+
+def plan_settings(
+    spec: NetworkSpec, network: NetworkId, current: Settings | None, revoke: Sequence[str], now: float
+) -> Settings:
+    """The settings that the spec asks for, newer than the current ones and than any that were forgotten: the version is a time."""
+    return Settings(
+        network=network,
+        version=max(int(now * 1000), 0 if current is None else current.version + 1),
+        cidr=spec.cidr,
+        relay=spec.relay,
+        revoked=(frozenset() if current is None else current.revoked) | frozenset(revoke),
+        access=access_rules(spec),
+    )
+
+
+def plan_numbers(spec: NetworkSpec, plan: AddressPlan, grants: Mapping[MachineName, Grant]) -> dict[MachineName, int]:
+    """Host numbers for every wanted machine; a machine that has one keeps it while it is wanted."""
+    wanted = {machine.name for machine in spec.machines}
+    room = plan.cidr.num_addresses - 1
+    taken = {name: grant.number for name, grant in grants.items() if name in wanted and grant.number < room}
+    return assign_numbers(plan, [hub.name for hub in spec.hubs], [node.name for node in spec.nodes], taken)
+
+
+def access_rules(spec: NetworkSpec) -> tuple[AccessRule, ...]:
+    """The spec's access tables as settings carry them."""
+    return tuple(AccessRule(source=table.source, target=table.target, ports=table.ports) for table in spec.access)
+
+
+def _plan_machine(machine: MachineSpec, observed: Observed) -> Action | None:
+    def act(verb: Verb, reason: str) -> Action:
+        return Action(verb, machine.name, machine.role, reason, machine)
+
+    existing, grant = observed.machines.get(machine.name), observed.grants.get(machine.name)
+    if machine.provider is ProviderName.HOST:
+        joined = observed.roster is not None and any(
+            m.name == machine.name for m in observed.roster.members(observed.now)
+        )
+        return None if joined else act(Verb.INVITE, "it is a host of yours: it joins by itself, with a token")
+    if existing is None:
+        return act(Verb.CREATE, "it does not exist")
+    if existing.state is MachineState.INCOMPLETE:
+        return act(Verb.REPLACE, "its creation was interrupted")
+    if existing.shape != observed.shapes.get(machine.name, existing.shape):
+        return act(Verb.REPLACE, f"it was built as {existing.shape}, wanted is {observed.shapes[machine.name]}")
+    if grant is None:
+        return act(Verb.REPLACE, "no grant is known for it: it cannot be verified")
+    if set(grant.tags) != set(machine.tags) or grant.role != machine.role:
+        return act(Verb.REPLACE, "its tags or its role changed, which its token states")
+    if existing.state is MachineState.STOPPED:
+        return act(Verb.START, "it is switched off")
+    return None
+
+
+def _settings_reason(spec: NetworkSpec, current: Settings | None, *, known: bool, gone: Sequence[str]) -> str:
+    if current is None:
+        return "the network has no settings yet" if known else "the hub's settings are not known yet"
+    if gone:
+        return f"{', '.join(gone)}: no longer wanted, and revoked"
+    differs = [
+        word
+        for word, old, new in (
+            ("address plan", current.cidr, spec.cidr),
+            ("relay mode", current.relay, spec.relay),
+            ("access rules", current.access, access_rules(spec)),
+        )
+        if old != new
+    ]
+    return f"changed: {', '.join(differs)}" if differs else ""

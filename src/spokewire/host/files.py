@@ -1,0 +1,116 @@
+"""Files that are whole or absent, with the mode they need."""
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+from spokewire.errors import Code, PermanentError, TemporaryError
+
+PRIVATE = 0o600
+PUBLIC = 0o644
+
+
+def write(path: Path, text: str, mode: int = PRIVATE) -> None:
+    """Write a file so that a reader, or a power cut, sees the old text or the new one and nothing between."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _translate(error, path) from error
+
+
+def read(path: Path) -> str | None:
+    """Read a file; None if there is none."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _translate(error, path) from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _translate(error, path) from error
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder, and those above it, that only its owner may look into."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _translate(error, path) from error
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it, if it is there."""
+    if path.exists():
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise _translate(error, path) from error
+
+
+def free_gigabytes(path: Path) -> float:
+    """Free space of the file system that holds `path`, in GB (10^9 bytes); 0 if it cannot be told."""
+    try:
+        return shutil.disk_usage(path).free / 1e9
+    except OSError:
+        return 0.0
+
+
+class Lock:
+    """An exclusive lock on a file: held until released or until the process ends, however it ends (flock(2))."""
+
+    def __init__(self, path: Path, taken: str) -> None:
+        self._path = path
+        self._taken = taken
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock; PermanentError with the words of `taken` if another process has it."""
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+        except OSError as error:
+            raise _translate(error, self._path) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise TemporaryError(Code.BUSY, self._taken, hint="Wait for it to end, or end it.") from error
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _sync_directory(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _translate(error: OSError | UnicodeDecodeError, path: Path) -> PermanentError:
+    if isinstance(error, PermissionError):
+        return PermanentError(
+            Code.PERMISSION, f"{path} may not be used: permission denied.", hint="Run it as the owner, or as root."
+        )
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else "not text"
+    return PermanentError(Code.DISK, f"{path}: {reason}.", hint="Look at the disk: space, rights, read-only mount.")

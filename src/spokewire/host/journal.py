@@ -1,0 +1,65 @@
+"""The journal of what a daemon made on its machine, so that all of it can be undone: at stop, or at the next start after a SIGKILL.
+
+An entry is written before the thing is made and crossed out after it is undone. Undoing is idempotent, so an entry for something that
+was never made, or is gone with a reboot, does no harm.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from spokewire.host import files
+
+Undo = Callable[[str], None]
+
+
+class Journal:
+    """Entries of (kind, subject) in the order of making; `value` says what undoing needs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._entries: dict[tuple[str, str], str] = {}
+        text = files.read(path)
+        if text is not None:
+            self._entries = {(kind, subject): value for kind, subject, value in _parse(text)}
+
+    def __contains__(self, entry: tuple[str, str]) -> bool:
+        return entry in self._entries
+
+    def value(self, kind: str, subject: str) -> str | None:
+        """What was written down with an entry; None if there is none."""
+        return self._entries.get((kind, subject))
+
+    def write(self, kind: str, subject: str, value: str = "") -> None:
+        """Write an entry down, on disk before this returns. An existing entry with the same value costs nothing."""
+        if self._entries.get((kind, subject)) != value:
+            self._entries[kind, subject] = value
+            self._store()
+
+    def cross_out(self, kind: str, subject: str) -> None:
+        """Forget an entry whose thing has been undone."""
+        if self._entries.pop((kind, subject), None) is not None:
+            self._store()
+
+    def entries(self, kind: str) -> list[str]:
+        """The subjects of one kind."""
+        return [subject for known, subject in self._entries if known == kind]
+
+    def newest_first(self) -> list[tuple[str, str, str]]:
+        """Every entry, the newest first: the order of undoing."""
+        return [(kind, subject, value) for (kind, subject), value in reversed(list(self._entries.items()))]
+
+    def _store(self) -> None:
+        if self._entries:
+            files.write(self._path, json.dumps([[*entry, value] for entry, value in self._entries.items()]))
+        else:
+            files.remove(self._path)
+
+
+def _parse(text: str) -> Iterator[tuple[str, str, str]]:
+    try:
+        entries = json.loads(text)
+        for kind, subject, value in entries:
+            yield str(kind), str(subject), str(value)
+    except (ValueError, TypeError):
+        return

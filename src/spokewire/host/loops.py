@@ -1,0 +1,110 @@
+"""The one shape of a loop, and of a daemon."""
+
+import asyncio
+import random
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+
+import structlog
+
+from spokewire.errors import PermanentError, SpokewireError
+
+log = structlog.get_logger()
+
+FIRST_BACKOFF_S = 0.25
+LONGEST_BACKOFF_S = 15.0
+"""After an outage of any length we look again within a quarter of a minute."""
+PERMANENT_BACKOFF_S = 10.0
+"""A fault that cannot cure itself may still be cured by hand: look again, seldom."""
+
+
+@dataclass
+class Backoff:
+    """Waits that double from the first to the longest, with jitter, until a success resets them."""
+
+    first_s: float = FIRST_BACKOFF_S
+    longest_s: float = LONGEST_BACKOFF_S
+    _failures: int = 0
+
+    def next_s(self) -> float:
+        """How long to wait after one more failure."""
+        wait = min(self.longest_s, self.first_s * 2 ** min(self._failures, 30))
+        self._failures += 1
+        return wait * random.uniform(0.7, 1.0)  # noqa: S311 - jitter, not a secret
+
+    def reset(self) -> None:
+        """Forget failures, after a success."""
+        self._failures = 0
+
+
+async def repeat(
+    name: str,
+    step: Callable[[], Awaitable[None]],
+    interval_s: float,
+    *,
+    wake: asyncio.Event | None = None,
+    report: Callable[[SpokewireError | None], None] = lambda _: None,
+    backoff: Backoff | None = None,
+) -> None:
+    """Run a step for ever: every `interval_s`, at once when `wake` is set, with growing waits while it fails.
+
+    An error of ours is told to `report` (None when the step works again), logged when it changes, and survived. Anything else is a defect:
+    it ends the daemon, which its supervisor starts again.
+    """
+    backoff = backoff or Backoff()
+    told = ""
+    while True:
+        try:
+            await step()
+        except SpokewireError as error:
+            if told != error.message:
+                log.warning("step failed", step=name, code=error.code, error=error.message)
+                told = error.message
+            report(error)
+            wait_s = PERMANENT_BACKOFF_S if isinstance(error, PermanentError) else backoff.next_s()
+        else:
+            if told:
+                log.info("step works again", step=name)
+                told = ""
+            report(None)
+            backoff.reset()
+            wait_s = interval_s
+        await sleep_or_wake(wait_s, wake)
+
+
+async def sleep_or_wake(wait_s: float, wake: asyncio.Event | None) -> None:
+    """Wait that long, or until `wake` is set, which is cleared."""
+    if wake is None:
+        await asyncio.sleep(wait_s)
+        return
+    try:
+        async with asyncio.timeout(wait_s):
+            await wake.wait()
+    except TimeoutError:
+        return
+    wake.clear()
+
+
+class _Stop(Exception):  # noqa: N818 - a request, not an error
+    """Raised inside the daemon's task group to end it."""
+
+
+async def run_until_stopped(parts: dict[str, Coroutine[object, object, None]]) -> None:
+    """Run named parts side by side until SIGTERM or SIGINT; if one fails, all end and its error is raised."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    async def wait_for_stop() -> None:
+        await stop.wait()
+        raise _Stop
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(wait_for_stop(), name="stop")
+            for name, part in parts.items():
+                group.create_task(part, name=name)
+    except* _Stop:
+        log.info("stopping")

@@ -1,0 +1,87 @@
+"""nftables through libnftables, or the `nft` program where the library is missing. Only tables of our own, never a flush of all."""
+
+import ctypes
+import ctypes.util
+import threading
+
+from spokewire.errors import Code, PermanentError
+from spokewire.host import processes
+
+_STATELESS = 1 << 1
+"""NFT_CTX_OUTPUT_STATELESS of nftables/libnftables.h: no counters in listings."""
+
+
+class Nftables:
+    """A handle on the ruleset of the network namespace in which it is made."""
+
+    def __init__(self) -> None:
+        self._library = _load()
+        self._lock = threading.Lock()
+
+    def run(self, commands: str) -> None:
+        """Carry out commands as one transaction: all or nothing."""
+        status, output, error = self._execute(commands)
+        if status != 0:
+            raise _failed(error or output)
+
+    def list_table(self, family: str, name: str) -> str | None:
+        """List one table without counters; None if it does not exist."""
+        status, output, error = self._execute(f"list table {family} {name}")
+        if status == 0:
+            return output
+        if "No such file or directory" in error or "does not exist" in error:
+            return None
+        raise _failed(error or output)
+
+    def delete_table(self, family: str, name: str) -> None:
+        """Delete one table if it exists."""
+        self.run(f"table {family} {name} {{}}\ndelete table {family} {name}\n")
+
+    def _execute(self, commands: str) -> tuple[int, str, str]:
+        if self._library is None:
+            outcome = processes.attempt(["nft", "--stateless", "-f", "-"], stdin=commands)
+            return outcome.status, outcome.stdout, outcome.stderr
+        library = self._library
+        with self._lock:
+            context = library.nft_ctx_new(0)
+            if not context:
+                raise PermanentError(Code.COMMAND_FAILED, "libnftables cannot be used.")
+            try:
+                library.nft_ctx_buffer_output(context)
+                library.nft_ctx_buffer_error(context)
+                library.nft_ctx_output_set_flags(context, _STATELESS)
+                status = library.nft_run_cmd_from_buffer(context, commands.encode())
+                output = library.nft_ctx_get_output_buffer(context) or b""
+                error = library.nft_ctx_get_error_buffer(context) or b""
+                return status, output.decode(errors="replace"), error.decode(errors="replace")
+            finally:
+                library.nft_ctx_free(context)
+
+
+def _load() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL("libnftables.so.1")
+    except OSError:
+        return None
+    library.nft_ctx_new.restype = ctypes.c_void_p
+    library.nft_ctx_new.argtypes = [ctypes.c_uint32]
+    library.nft_ctx_free.argtypes = [ctypes.c_void_p]
+    for name in ("nft_ctx_buffer_output", "nft_ctx_buffer_error"):
+        getattr(library, name).argtypes = [ctypes.c_void_p]
+    library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
+    library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    for name in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
+        getattr(library, name).restype = ctypes.c_char_p
+        getattr(library, name).argtypes = [ctypes.c_void_p]
+    return library
+
+
+def _failed(words: str) -> PermanentError:
+    text = " ".join(words.split()) or "no reason given"
+    if "Operation not permitted" in words:
+        return PermanentError(
+            Code.PERMISSION,
+            "nftables may not be changed: operation not permitted.",
+            hint="NET_ADMIN is needed: run as root, or see `spokewire doctor`.",
+        )
+    return PermanentError(Code.COMMAND_FAILED, f"nftables refused a change: {text}", hint="See `spokewire doctor`.")

@@ -1,0 +1,1 @@
+"""The hub's daemon: document store, API, tunnel, firewall."""

@@ -1,0 +1,261 @@
+"""The hub's API (DESIGN section 4): thin; every decision is made elsewhere."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import CollectorRegistry, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from spokewire.api import problem
+from spokewire.api.limits import LimitBody, LimitRate, TokenBucket
+from spokewire.api.messages import (
+    MAX_BODY_BYTES,
+    Accepted,
+    HubIntroduction,
+    Problem,
+    RecordSubmission,
+    ReportSubmission,
+    RosterLine,
+    SettingsSubmission,
+    TestLine,
+    TestSubmission,
+)
+from spokewire.errors import Code, Fault, InputError, SpokewireError
+from spokewire.hub.membership import Follower, Membership
+from spokewire.hub.reports import Reports
+from spokewire.hub.tests import Tests
+from spokewire.network.documents import (
+    Caller,
+    Report,
+    Result,
+    read_kind,
+    verify_chained,
+    verify_member,
+    verify_proof,
+    verify_request,
+    verify_settings,
+)
+from spokewire.network.status import HubStatus
+
+STREAM_KEEPALIVE_S = 10.0
+APPLY_TIMEOUT_S = 3.0
+"""How long news waits for this hub's own tunnel: one that cannot be built must not keep the documents from travelling."""
+RESULT_TIMEOUT_S = 40.0
+"""A pair that fails in every way takes a node 22 s; beyond that its result will not come."""
+REQUESTS_PER_S = 50.0
+REQUEST_BURST = 200.0
+"""Per client address: a household of nodes behind one NAT may start at once."""
+NDJSON = "application/x-ndjson"
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "content": {problem.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    for status in (400, 401, 403, 404, 409, 413, 429, 503)
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the API stands on."""
+
+    name: str
+    own_record: Callable[[], str]
+    membership: Membership
+    reports: Reports
+    tests: Tests
+    status: Callable[[], HubStatus]
+    metrics: CollectorRegistry
+    now: Callable[[], float]
+    """Wall clock, seconds."""
+    monotonic: Callable[[], float]
+
+
+def build(parts: Parts) -> FastAPI:
+    """Build the API over its parts."""
+    app = FastAPI(title="Spokewire hub", version="1", docs_url=None, redoc_url=None, responses=PROBLEMS)
+    app.add_middleware(LimitBody, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(LimitRate, bucket=TokenBucket(REQUESTS_PER_S, REQUEST_BURST), now=parts.monotonic)
+    app.add_exception_handler(SpokewireError, problem.handle_ours)
+    app.add_exception_handler(HTTPException, problem.handle_http)
+    app.add_exception_handler(RequestValidationError, _handle_validation)
+    _add_public(app, parts)
+    _add_documents(app, parts)
+    _add_operator(app, parts)
+    return app
+
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    description="A proof: a short-lived JWS (typ spokewire-proof) made with the caller's grant key, or the root key.",
+)
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def _authenticate(parts: Parts, credentials: HTTPAuthorizationCredentials | None) -> Caller:
+    if credentials is None:
+        raise InputError(
+            Code.PROOF_MISSING,
+            "The request carries no proof of who is calling.",
+            hint="Send Authorization: Bearer and a proof.",
+        )
+    roster = parts.membership.roster
+    caller = verify_proof(credentials.credentials, roster.root, roster.network, parts.name, parts.now())
+    if caller.grant is not None:
+        parts.membership.refuse_revoked(caller.grant.id, caller.grant.name)
+    return caller
+
+
+def _require_operator(parts: Parts, credentials: HTTPAuthorizationCredentials | None) -> None:
+    if not _authenticate(parts, credentials).is_operator:
+        raise InputError(
+            Code.FORBIDDEN, "Only the operator may do this.", hint="Sign the proof with the network's root key."
+        )
+
+
+def _add_public(app: FastAPI, parts: Parts) -> None:
+    @app.get("/v1/hub")
+    async def introduce() -> HubIntroduction:
+        """Who this hub is, for a caller to check before it pins the certificate."""
+        return HubIntroduction(record=parts.own_record(), time=parts.now())
+
+    @app.get("/healthz", response_class=PlainTextResponse)
+    async def healthz() -> str:
+        """Whether the daemon's loop runs."""
+        return "ok\n"
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics(request: Request) -> Response:
+        """Metrics in Prometheus' text format, for callers on this machine only."""
+        if request.client is None or request.client.host not in ("127.0.0.1", "::1"):
+            raise InputError(Code.FORBIDDEN, "Metrics are for callers on this machine only.")
+        return PlainTextResponse(generate_latest(parts.metrics))
+
+
+def _add_documents(app: FastAPI, parts: Parts) -> None:
+    membership = parts.membership
+
+    @app.post("/v1/records")
+    async def submit_record(submission: RecordSubmission, credentials: Credentials) -> Accepted:
+        """A machine hands in its own record."""
+        caller = _authenticate(parts, credentials)
+        member = verify_member(submission.record, membership.roster.root, membership.roster.network, parts.now())
+        if caller.grant is not None and caller.grant.id != member.grant.id:
+            raise InputError(Code.FORBIDDEN, "A machine may hand in its own record only.")
+        return Accepted(changed=membership.take(submission.record))
+
+    @app.get("/v1/roster", response_class=StreamingResponse, responses={200: {"content": {NDJSON: {}}}})
+    async def follow_roster(credentials: Credentials) -> StreamingResponse:
+        """The roster as lines of JSON: the whole at first, then changes; an empty line keeps the stream alive."""
+        caller = _authenticate(parts, credentials)
+        if caller.grant is None:
+            follower = membership.follow(None, "")
+        else:
+            member = membership.find_caller(caller.grant.id, caller.grant.name)
+            follower = membership.follow(caller.grant.id, member.name)
+        return StreamingResponse(_follow(membership, follower), media_type=NDJSON)
+
+    @app.post("/v1/reports")
+    async def submit_report(submission: ReportSubmission, credentials: Credentials) -> Accepted:
+        """A node hands in its own signed status, or the result of a test."""
+        caller = _authenticate(parts, credentials)
+        if caller.grant is None:
+            raise InputError(Code.FORBIDDEN, "Reports come from nodes.")
+        membership.find_caller(caller.grant.id, caller.grant.name)
+        roster, now = membership.roster, parts.now()
+        if read_kind(submission.document) == Result.typ:
+            grant, result = verify_chained(Result, submission.document, roster.root, roster.network, now)
+            _refuse_other(caller, grant.id)
+            return Accepted(changed=parts.tests.deliver(result.test, submission.document))
+        grant, _ = verify_chained(Report, submission.document, roster.root, roster.network, now)
+        _refuse_other(caller, grant.id)
+        parts.reports.keep(grant.name, submission.document, parts.monotonic())
+        return Accepted(changed=True)
+
+
+def _add_operator(app: FastAPI, parts: Parts) -> None:
+    membership = parts.membership
+
+    @app.put("/v1/settings")
+    async def put_settings(submission: SettingsSubmission, credentials: Credentials) -> Accepted:
+        """The operator, or a member that holds newer ones, hands in settings: their own signature decides."""
+        _authenticate(parts, credentials)
+        verify_settings(submission.settings, membership.roster.root, membership.roster.network)
+        return Accepted(changed=membership.take(submission.settings))
+
+    @app.get("/v1/status")
+    async def read_status(credentials: Credentials) -> HubStatus:
+        """All that this hub knows (operator)."""
+        _require_operator(parts, credentials)
+        return parts.status()
+
+    @app.post("/v1/tests", response_class=StreamingResponse, responses={200: {"content": {NDJSON: {}}}})
+    async def run_test(submission: TestSubmission, credentials: Credentials) -> StreamingResponse:
+        """The operator's signed test request goes to the nodes; their signed results come back as lines of JSON."""
+        _require_operator(parts, credentials)
+        request = verify_request(submission.request, membership.roster.root, membership.roster.network, parts.now())
+        sources = {source for source, _ in request.pairs}
+        running = parts.tests.begin(request.id)
+        absent = membership.send_test(submission.request, sources)
+
+        async def lines() -> AsyncIterator[bytes]:
+            try:
+                yield _line(TestLine(absent=sorted(absent)))
+                waiting = len(sources - absent)
+                while waiting:
+                    async with asyncio.timeout(RESULT_TIMEOUT_S):
+                        result = await running.results.get()
+                    yield _line(TestLine(result=result))
+                    waiting -= 1
+            except TimeoutError:
+                waiting = 0
+            else:
+                yield _line(TestLine(done=True))
+            finally:
+                parts.tests.end(request.id)
+
+        return StreamingResponse(lines(), media_type=NDJSON)
+
+
+async def _follow(membership: Membership, follower: Follower) -> AsyncIterator[bytes]:
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(STREAM_KEEPALIVE_S):
+                    await follower.news.wait()
+            except TimeoutError:
+                yield _line(RosterLine())
+                continue
+            follower.news.clear()
+            await membership.wait_until_applied(APPLY_TIMEOUT_S)
+            documents, follower.documents = list(follower.documents), {}
+            tests, follower.tests = follower.tests, []
+            yield _line(RosterLine(documents=documents, tests=tests))
+            if follower.closed:
+                return
+    finally:
+        membership.followers.discard(follower)
+
+
+def _refuse_other(caller: Caller, grant_id: str) -> None:
+    if caller.grant is None or caller.grant.id != grant_id:
+        raise InputError(Code.FORBIDDEN, "A node may report about itself only.")
+
+
+def _line(line: RosterLine | TestLine) -> bytes:
+    return line.model_dump_json(exclude_defaults=True).encode() + b"\n"
+
+
+async def _handle_validation(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    faults = [Fault(".".join(map(str, detail["loc"])), str(detail["msg"])) for detail in error.errors()]
+    return problem.respond(
+        InputError(
+            Code.REQUEST_INVALID, "The request is not what the API expects.", hint="See /openapi.json.", faults=faults
+        )
+    )  # type: ignore[return-value]

@@ -1,0 +1,242 @@
+"""The hub's daemon: builds everything and runs it."""
+
+import asyncio
+from dataclasses import dataclass
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from spokewire.api.serve import Tls, listen
+from spokewire.errors import SpokewireError
+from spokewire.host import clock, files, keys
+from spokewire.host.echo import EchoService
+from spokewire.host.firewall import Firewall
+from spokewire.host.identity import Identity, load_identity, refresh_record
+from spokewire.host.journal import Journal
+from spokewire.host.loops import repeat, run_until_stopped
+from spokewire.hub import api, forwarding, metrics
+from spokewire.hub.firewall import plan_rules
+from spokewire.hub.membership import Membership
+from spokewire.hub.reports import Reports
+from spokewire.hub.store import Store
+from spokewire.hub.tests import Tests
+from spokewire.network.documents import Record
+from spokewire.network.names import interface_name
+from spokewire.network.roster import Roster
+from spokewire.network.status import HubStatus, HubView, Issue, State
+from spokewire.network.topology import HUB_PORT, plan_hub
+from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
+
+log = structlog.get_logger()
+
+VERSION = version_of("spokewire")
+RECONCILE_INTERVAL_S = 2.0
+MAX_CONNECTIONS = 4096
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A hub's knobs."""
+
+    public_address: str
+    """The IP address or name under which nodes reach this hub."""
+    state_folder: Path
+    token: str | None = None
+    network: str | None = None
+    api_port: int = 443
+    open_ports: tuple[str, ...] = ()
+    """Ports of this machine that the firewall leaves open beside the hub's own, such as "tcp/22"."""
+
+
+class Hub:
+    """All parts of a running hub."""
+
+    def __init__(self, settings: Settings, identity: Identity) -> None:
+        self._settings = settings
+        self._grant = identity.token.grant
+        self._public_key = load_or_make_key(identity.key_file)
+        self.tls = _load_or_make_certificate(identity)
+        self._record = refresh_record(identity, self._describe(identity))
+        self.journal = Journal(identity.folder / "journal.json")
+        self.membership = Membership(Roster(identity.token.root), Store(identity.folder / "hub.sqlite"), clock.wall)
+        self.membership.take(self._record)
+        self.reports = Reports()
+        self.interface = interface_name(self._grant.network_name)
+        self.tunnel = Tunnel(self.interface, identity.key_file, self._public_key, self.journal)
+        self.firewall = Firewall(self._grant.network_name, self.journal)
+        self.echo = EchoService(asked=self.reports.note_echo)
+        self._echo_address = ""
+        self._issue: Issue | None = None
+        self._started_at = self._since = clock.wall()
+        self._state, self._reason = State.STARTING, "waiting for the operator's settings"
+
+    def parts(self) -> api.Parts:
+        """What the API stands on."""
+        registry = CollectorRegistry()
+        registry.register(metrics.HubCollector(self.status, lambda: len(self.membership.followers)))
+        return api.Parts(
+            name=self._grant.name,
+            own_record=lambda: self._record,
+            membership=self.membership,
+            reports=self.reports,
+            tests=Tests(),
+            status=self.status,
+            metrics=registry,
+            now=clock.wall,
+            monotonic=clock.monotonic,
+        )
+
+    async def reconcile(self) -> None:
+        """Bring the machine in line with the roster."""
+        now = clock.wall()
+        roster, version = self.membership.roster, self.membership.version
+        wanted, plan = plan_hub(roster, self._grant, now), roster.plan
+        if wanted is None or plan is None:
+            return
+        await asyncio.to_thread(self.tunnel.check_overlaps, plan.cidr)
+        rules = plan_rules(self.interface, (plan.cidr, plan.ula), self._settings.api_port, self._settings.open_ports)
+        await asyncio.to_thread(self.firewall.reconcile, rules)
+        await self.tunnel.reconcile(wanted)
+        await asyncio.to_thread(forwarding.enable, self.interface, self.journal)
+        address = str(plan.address(self._grant.number))
+        if self._echo_address != address:
+            await self.echo.open(address)
+            self._echo_address = address
+        self.membership.applied(version)
+        members = roster.nodes(now)
+        self.reports.forget({m.name for m in members}, {str(plan.address(m.grant.number)) for m in members})
+
+    async def watch_device(self) -> None:
+        """Look again as soon as the user-space device dies."""
+        while True:
+            await self.tunnel.wait_for_end()
+            log.warning("wireguard-go has ended")
+            self.membership.changed.set()
+            await asyncio.sleep(RECONCILE_INTERVAL_S)
+
+    def report(self, error: SpokewireError | None) -> None:
+        """Take note of how `reconcile` went."""
+        if error is None:
+            self._issue = None
+            ready = self.membership.roster.settings is not None
+            self._change(
+                *((State.CONNECTED, "relaying") if ready else (State.STARTING, "waiting for the operator's settings"))
+            )
+        else:
+            since = clock.wall() if self._issue is None else self._issue.since
+            self._issue = Issue(code=error.code, text=error.message, hint=error.hint, since=since)
+            self._change(State.DISCONNECTED, error.message)
+
+    def status(self) -> HubStatus:
+        """All that this hub knows."""
+        roster = self.membership.roster
+        return HubStatus(
+            name=self._grant.name,
+            network=self._grant.network_name,
+            state=self._state,
+            reason=self._reason,
+            since=self._since,
+            overlay_ip=self._echo_address,
+            settings_version=roster.version,
+            wg=self.tunnel.status(),
+            issues=[] if self._issue is None else [self._issue],
+            nodes=self._views(),
+            time=clock.wall(),
+            started_at=self._started_at,
+            version=VERSION,
+        )
+
+    def clean_up(self) -> None:
+        """Undo all that the journal names."""
+        self.echo.close()
+        for kind, subject, value in self.journal.newest_first():
+            match kind:
+                case "table":
+                    self.firewall.remove()
+                case "device":
+                    self.tunnel.remove()
+                case "sysctl":
+                    forwarding.undo(subject, value, self.journal)
+
+    def _views(self) -> list[HubView]:
+        roster, now = self.membership.roster, clock.monotonic()
+        plan = roster.plan
+        if plan is None:
+            return []
+        following = {follower.name for follower in self.membership.followers}
+        views = []
+        for node in roster.nodes(clock.wall()):
+            address, key = str(plan.address(node.grant.number)), node.record.wireguard_key
+            report, report_age_s = self.reports.find(node.name, now)
+            views.append(
+                HubView(
+                    name=node.name,
+                    overlay_ip=address,
+                    agent=node.grant.agent,
+                    last_echo_age_s=self.reports.echo_age_s(address, now),
+                    last_handshake_age_s=self.tunnel.handshake_age_s(key),  # type: ignore[arg-type]
+                    endpoint=self.tunnel.endpoint(key),  # type: ignore[arg-type]
+                    report=report,
+                    report_age_s=report_age_s,
+                    api_connected=node.name in following,
+                )
+            )
+        return views
+
+    def _change(self, state: State, reason: str) -> None:
+        if (state, reason) != (self._state, self._reason):
+            log.info("state changed", state=state, reason=reason)
+            self._state, self._reason, self._since = state, reason, clock.wall()
+
+    def _describe(self, identity: Identity) -> Record:
+        host = self._settings.public_address
+        bracketed = f"[{host}]" if ":" in host else host
+        return Record(
+            grant=identity.token.grant_text,
+            sequence=1,
+            wireguard_key=self._public_key,
+            endpoint=f"{bracketed}:{HUB_PORT}",
+            api_url=f"https://{bracketed}:{self._settings.api_port}",
+            certificate=self.tls.certificate_file.read_text(),
+        )
+
+
+async def run(settings: Settings) -> None:
+    """Run a hub until it is told to stop; then nothing of it is left on the machine but its state folder."""
+    identity = load_identity(settings.state_folder, "hub", settings.token, settings.network)
+    lock = files.Lock(
+        identity.folder / "lock", f"Another hub of {identity.token.grant.network_name} runs on this machine."
+    )
+    lock.acquire()
+    hub = Hub(settings, identity)
+    listener = listen(settings.api_port, hub.tls)
+    log.info(
+        "hub started",
+        hub=identity.token.grant.name,
+        network=identity.token.grant.network_name,
+        version=VERSION,
+    )
+    try:
+        await run_until_stopped(
+            {
+                "api": listener.serve(api.build(hub.parts()), MAX_CONNECTIONS),
+                "reconcile": repeat(
+                    "reconcile", hub.reconcile, RECONCILE_INTERVAL_S, wake=hub.membership.changed, report=hub.report
+                ),
+                "device": hub.watch_device(),
+            }
+        )
+    finally:
+        await asyncio.to_thread(hub.clean_up)
+        lock.release()
+
+
+def _load_or_make_certificate(identity: Identity) -> Tls:
+    tls = Tls(identity.folder / "tls.key", identity.folder / "tls.crt")
+    if files.read(tls.key_file) is None or files.read(tls.certificate_file) is None:
+        key, certificate = keys.make_certificate(identity.token.grant.name)
+        files.write(tls.key_file, key, files.PRIVATE)
+        files.write(tls.certificate_file, certificate, files.PRIVATE)
+    return tls

@@ -1,0 +1,89 @@
+"""The lab as a provider of machines, like any cloud."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from spokewire.cloud.provider import Machine, MachineState
+from spokewire.errors import Code, PermanentError
+from spokewire.host import files
+from spokewire.lab.machine import LabMachine, Machines, daemon_script
+from spokewire.lab.plan import STATUS_PORT, Wiring
+from spokewire.lab.world import World, find_world
+from spokewire.network.names import MachineName
+from spokewire.network.spec import MachineSpec
+
+
+class LabProvider:
+    """Machines in the world that belongs to a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def observe(self) -> Sequence[Machine]:
+        """Every machine of the lab; none without a world. Bare machines are the user's own, not the network's."""
+        world = find_world(self._folder)
+        if world is None:
+            return []
+        return [_describe(machine) for machine in Machines(world).observe() if machine.role != "bare"]
+
+    def create(self, spec: MachineSpec, token: str) -> Machine:
+        """Make a machine and start its daemon."""
+        machines = Machines(self._world())
+        for machine in machines.observe():
+            if machine.name == spec.name:
+                machines.destroy(machine)
+
+        def boot(wiring: Wiring) -> str:
+            environment = {"SPOKEWIRE_TOKEN": token}
+            if spec.role == "hub":
+                environment["SPOKEWIRE_PUBLIC_ADDRESS"] = str(wiring.public_address)
+                environment["SPOKEWIRE_OPEN_PORTS"] = " ".join(spec.open_ports)
+            return daemon_script(spec.role, environment)
+
+        return _describe(machines.create(spec.name, spec.role, spec.nat, boot))
+
+    def start(self, name: MachineName) -> None:
+        """Switch a machine on."""
+        machines = Machines(self._world())
+        machines.restart(machines.find(name))
+
+    def shape(self, spec: MachineSpec) -> str:
+        """Its kind of NAT."""
+        return spec.nat
+
+    def destroy(self, name: MachineName) -> None:
+        """Remove a machine."""
+        world = find_world(self._folder)
+        if world is None:
+            return
+        machines = Machines(world)
+        for machine in machines.observe():
+            if machine.name == name:
+                machines.destroy(machine)
+
+    def sweep(self) -> list[str]:
+        """End the world: the kernel removes whatever is left in it."""
+        world = find_world(self._folder)
+        if world is not None:
+            world.stop()
+        files.remove_folder(self._folder)
+        return ["the lab's first process"] if find_world(self._folder) is not None else []
+
+    def _world(self) -> World:
+        world = find_world(self._folder)
+        if world is None:
+            raise PermanentError(Code.LAB_FAILED, "The lab is not running.", hint="Run: spokewire deploy.")
+        return world
+
+
+def _describe(machine: LabMachine) -> Machine:
+    state = MachineState.RUNNING if machine.pid is not None else MachineState.STOPPED
+    address = str(machine.wiring.public_address)
+    return Machine(
+        name=machine.name,
+        role=machine.role,
+        state=state if machine.complete else MachineState.INCOMPLETE,
+        shape=machine.wiring.nat,
+        public_address=address,
+        status_url=f"http://{address}:{STATUS_PORT}" if machine.role == "node" else None,
+    )

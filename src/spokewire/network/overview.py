@@ -1,0 +1,314 @@
+"""The truth about the whole network, judged from every piece of evidence: what the provider says, what the hub saw, what the node reports,
+and whether its public status server answers. Pure.
+
+Three different faults have three different answers: a dead agent, a cut tunnel, a silent status server.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spokewire.network.health import Health
+from spokewire.network.spec import MachineSpec, NetworkSpec
+from spokewire.network.status import HubStatus, HubView, Issue, NodeStatus, PeerStatus, State
+
+ECHO_FRESH_S = 4.5
+"""Echoes come once a second; this is the node's own limit for silence and one second for the way of the news."""
+REPORT_FRESH_S = 8.0
+"""Reports come every two seconds; three may be late."""
+
+
+class Answer(StrEnum):
+    """What came of asking a node's public status server."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    """The machine answers, but nothing listens: the agent is dead."""
+    TIMEOUT = "timeout"
+    BROKEN = "broken"
+    """Something listens, but no status comes."""
+    UNKNOWN = "unknown"
+    """It was not asked: nobody knows where it is."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one node. `report` has been verified; None: none came, or none that holds."""
+
+    machine_state: str | None
+    """The provider's word: "running", "stopped", "incomplete"; None: there is no machine, or it is on a host of the operator's own."""
+    view: HubView | None
+    report: NodeStatus | None
+    answer: Answer
+    answered: NodeStatus | None = None
+
+
+@dataclass(frozen=True)
+class HubEvidence:
+    """All that is known of one hub. `status` None: its API did not answer, for the reason `error`."""
+
+    machine_state: str | None
+    address: str | None
+    status: HubStatus | None
+    error: str = ""
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class HubOverview(_Shape):
+    """One hub, as `status --json` shows it."""
+
+    name: str
+    address: str | None
+    overlay_ip: str | None
+    state: State
+    reason: str
+    since: float | None = None
+    settings_version: int | None = None
+    issues: list[Issue] = Field(default_factory=list)
+
+
+class NodeOverview(_Shape):
+    """One node, as `status --json` shows it. Ages come from the hub, round trip and loss from the node's own echoes to the hub."""
+
+    name: str
+    overlay_ip: str | None
+    state: State
+    reason: str
+    since: float | None = None
+    path: str
+    rtt_ms: float | None = None
+    loss_pct: float | None = None
+    last_echo_age_s: float | None = None
+    last_handshake_age_s: float | None = None
+    agent: bool = True
+    peers: list[PeerStatus] = Field(default_factory=list)
+    issues: list[Issue] = Field(default_factory=list)
+
+
+class Missing(_Shape):
+    """A machine that the spec wants and that is not there, and why."""
+
+    name: str
+    reason: str
+
+
+class NetworkOverview(_Shape):
+    """The whole network: the shape of `status --json`."""
+
+    network: str
+    state: State
+    reason: str
+    hubs: list[HubOverview]
+    nodes: list[NodeOverview]
+    missing: list[Missing]
+
+
+def judge_network(spec: NetworkSpec, hubs: Mapping[str, HubEvidence], nodes: Mapping[str, Evidence]) -> NetworkOverview:
+    """Judge everything; `hubs` and `nodes` hold evidence by name, for wanted machines and for leftovers alike."""
+    hub_views = [
+        _judge_hub(name, evidence)
+        for name, evidence in hubs.items()
+        if _exists(evidence.machine_state, evidence.status)
+    ]
+    node_views = [
+        _judge_node(name, evidence)
+        for name, evidence in nodes.items()
+        if _exists(evidence.machine_state, evidence.view)
+    ]
+    node_views = _blame_pairs(node_views)
+    missing = _find_missing(spec.hubs, {hub.name for hub in hub_views}) + _find_missing(
+        spec.nodes, {node.name for node in node_views}
+    )
+    health = _sum_up(hub_views, node_views, missing)
+    return NetworkOverview(
+        network=spec.name, state=health.state, reason=health.reason, hubs=hub_views, nodes=node_views, missing=missing
+    )
+
+
+def _exists(machine_state: str | None, seen: object) -> bool:
+    return (machine_state is not None and machine_state != "incomplete") or seen is not None
+
+
+def _judge_hub(name: str, evidence: HubEvidence) -> HubOverview:
+    status = evidence.status
+    if status is not None:
+        health = Health(status.state, status.reason)
+    elif evidence.machine_state == "stopped":
+        health = Health(State.DISCONNECTED, "the machine is switched off")
+    else:
+        health = Health(State.DISCONNECTED, f"its API does not answer: {evidence.error}")
+    return HubOverview(
+        name=name,
+        address=evidence.address,
+        overlay_ip=None if status is None else status.overlay_ip or None,
+        state=health.state,
+        reason=health.reason,
+        since=None if status is None else status.since,
+        settings_version=None if status is None else status.settings_version,
+        issues=[] if status is None else status.issues,
+    )
+
+
+def _judge_node(name: str, evidence: Evidence) -> NodeOverview:
+    health = judge_evidence(evidence)
+    view = evidence.view
+    told = _newest(evidence)
+    hub = None if told is None or not told.hubs else told.hubs[0]
+    return NodeOverview(
+        name=name,
+        overlay_ip=view.overlay_ip if view is not None else None if told is None else told.overlay_ip,
+        state=health.state,
+        reason=health.reason,
+        since=None if told is None or told.state is not health.state else told.since,
+        path="none" if hub is None else f"via {hub.name}",
+        rtt_ms=None if hub is None else hub.rtt_ms,
+        loss_pct=None if hub is None else hub.loss_pct,
+        last_echo_age_s=None if view is None else _rounded(view.last_echo_age_s),
+        last_handshake_age_s=None if view is None else _rounded(view.last_handshake_age_s),
+        agent=view is None or view.agent,
+        peers=[] if told is None else told.peers,
+        issues=[] if told is None else told.issues,
+    )
+
+
+def judge_evidence(evidence: Evidence) -> Health:
+    """Weigh the evidence on one node: echoes through the tunnel first, words second."""
+    view, told = evidence.view, _newest(evidence)
+    if view is not None and not view.agent:
+        return Health(State.STARTING, f"a stock WireGuard client: it answers no echoes; {_handshake(view)}")
+    echoes = view is not None and view.last_echo_age_s is not None and view.last_echo_age_s <= ECHO_FRESH_S
+    if evidence.machine_state == "stopped":
+        return Health(State.DISCONNECTED, "the machine is switched off")
+    if echoes:
+        return _judge_alive(evidence, told)
+    if evidence.answer is Answer.OK and evidence.answered is not None:
+        return _judge_answering(evidence.answered, asked_hub=view is not None)
+    if _reports(evidence):
+        return Health(State.DISCONNECTED, "the tunnel is cut: the agent reports, but no echo comes through")
+    return _judge_silent(evidence)
+
+
+def _judge_alive(evidence: Evidence, told: NodeStatus | None) -> Health:
+    if evidence.answer in (Answer.OK, Answer.UNKNOWN):
+        if told is None or told.state is State.STARTING:
+            return Health(State.STARTING, "echoes arrive at the hub; the node has not told its own view yet")
+        return Health(told.state, told.reason)
+    words = {
+        Answer.REFUSED: "nothing listens on its port",
+        Answer.TIMEOUT: "no answer in time",
+        Answer.BROKEN: "what answers is not a status",
+    }
+    return Health(
+        State.DEGRADED,
+        f"the status server does not answer ({words[evidence.answer]}), although echoes come through the tunnel",
+    )
+
+
+def _judge_answering(answered: NodeStatus, *, asked_hub: bool) -> Health:
+    if answered.state is State.STARTING:
+        return Health(State.STARTING, answered.reason)
+    if not asked_hub:
+        return Health(answered.state, f"{answered.reason} (by its own word: the hub could not be asked)")
+    why = answered.reason if answered.state is State.DISCONNECTED else "no echo arrives at the hub"
+    return Health(State.DISCONNECTED, f"the tunnel is cut: the agent runs and answers, but {why}")
+
+
+def _judge_silent(evidence: Evidence) -> Health:
+    match evidence.answer:
+        case Answer.REFUSED:
+            return Health(
+                State.DISCONNECTED, "the agent is dead: the machine runs, but nothing listens on its status port"
+            )
+        case Answer.BROKEN:
+            return Health(
+                State.DISCONNECTED, "the agent hangs: it accepts connections but answers nothing, and no echo comes"
+            )
+        case Answer.TIMEOUT:
+            return Health(
+                State.DISCONNECTED,
+                "the machine cannot be reached: neither echoes nor reports come, and its status server is silent",
+            )
+        case Answer.OK | Answer.UNKNOWN:
+            return Health(State.DISCONNECTED, "nothing is heard of it: neither echoes nor reports come")
+
+
+def _handshake(view: HubView) -> str:
+    age = view.last_handshake_age_s
+    return "no handshake with the hub yet" if age is None else f"last handshake with the hub {age:.0f} s ago"
+
+
+def _reports(evidence: Evidence) -> bool:
+    view = evidence.view
+    return (
+        evidence.report is not None
+        and view is not None
+        and view.report_age_s is not None
+        and view.report_age_s <= REPORT_FRESH_S
+    )
+
+
+def _newest(evidence: Evidence) -> NodeStatus | None:
+    """The node's own words: the public answer is of this moment; the signed report may be seconds old, and counts only while fresh."""
+    if evidence.answered is not None:
+        return evidence.answered
+    return evidence.report if _reports(evidence) else None
+
+
+def _blame_pairs(nodes: list[NodeOverview]) -> list[NodeOverview]:
+    """A pair that does not reach each other although both reach the hub is a fault of its own, and no node's silence."""
+    connected = {node.name for node in nodes if node.state is State.CONNECTED}
+
+    def judged(node: NodeOverview) -> NodeOverview:
+        cut = [peer.name for peer in node.peers if peer.state is State.DISCONNECTED and peer.name in connected]
+        if node.name not in connected or not cut:
+            return node
+        reason = f"it does not reach {', '.join(cut)}, although both ends reach the hub"
+        return node.model_copy(update={"state": State.DEGRADED, "reason": reason})
+
+    return [judged(node) for node in nodes]
+
+
+def _find_missing(wanted: Sequence[MachineSpec], present: set[str]) -> list[Missing]:
+    reasons = {"host": "it has not joined: mint a token for it (spokewire node token NAME) and start it there"}
+    return [
+        Missing(
+            name=machine.name,
+            reason=reasons.get(machine.provider, "it is not deployed: run spokewire deploy").replace(
+                "NAME", machine.name
+            ),
+        )
+        for machine in wanted
+        if machine.name not in present
+    ]
+
+
+def _sum_up(hubs: Sequence[HubOverview], nodes: Sequence[NodeOverview], missing: Sequence[Missing]) -> Health:
+    machines: list[HubOverview | NodeOverview] = [*hubs, *(node for node in nodes if node.agent)]
+    if not machines:
+        return Health(State.DISCONNECTED, "nothing is deployed")
+    wrong = [machine.name for machine in machines if machine.state is not State.CONNECTED]
+    absent = [item.name for item in missing]
+    if not wrong and not absent:
+        return Health(State.CONNECTED, f"{len(nodes)} nodes and {len(hubs)} hub connected")
+    reason = "; ".join(
+        part
+        for part in (
+            f"not connected: {', '.join(wrong)}" if wrong else "",
+            f"missing: {', '.join(absent)}" if absent else "",
+        )
+        if part
+    )
+    alive = any(node.state in (State.CONNECTED, State.DEGRADED) for node in nodes)
+    if alive:
+        return Health(State.DEGRADED, reason)
+    starting = any(machine.state is State.STARTING for machine in machines)
+    return Health(State.STARTING if starting else State.DISCONNECTED, reason)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)

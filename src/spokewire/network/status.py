@@ -1,0 +1,116 @@
+"""What is observed: the shapes that a node's /status, a hub's API and `spokewire status --json` share.
+
+Ages and round trips are numbers with their unit in the name; None means never, or not known.
+"""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class State(StrEnum):
+    """Whether echoes come back: the only health there is."""
+
+    STARTING = "starting"
+    CONNECTED = "connected"
+    DEGRADED = "degraded"
+    DISCONNECTED = "disconnected"
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Issue(_Shape):
+    """Something wrong on a machine, with its code, a sentence, and when it began (seconds since 1970)."""
+
+    code: str
+    text: str
+    hint: str = ""
+    since: float
+
+
+class PeerStatus(_Shape):
+    """How this node sees another machine, through the tunnel."""
+
+    name: str
+    overlay_ip: str
+    path: str
+    """How packets get there: "via hub-1", or "direct"."""
+    state: State
+    reason: str
+    since: float
+    """When the state began, in seconds since 1970."""
+    rtt_ms: float | None = None
+    """Median round trip of the last ten seconds."""
+    loss_pct: float | None = None
+    """Echoes of the last ten seconds that did not come back."""
+    last_echo_age_s: float | None = None
+    last_handshake_age_s: float | None = None
+    """None where the other machine is no WireGuard peer of ours, as in routed mode."""
+
+
+class WireGuardStatus(_Shape):
+    """The WireGuard interface, in the field names of the first attempt's status page."""
+
+    interface: str
+    peer_count: int
+    max_last_handshake_sec: float | None = None
+    device: str = ""
+    """"kernel" or "wireguard-go"; empty while there is none."""
+
+
+class NodeStatus(_Shape):
+    """A node's own status: GET /status on port 8000. Public, so without secrets and without anybody's endpoint."""
+
+    node: str
+    network: str
+    overlay_ip: str | None = None
+    overlay_ip6: str | None = None
+    state: State
+    reason: str
+    since: float
+    wg: WireGuardStatus | None = None
+    hubs: list[PeerStatus] = Field(default_factory=list)
+    peers: list[PeerStatus] = Field(default_factory=list)
+    issues: list[Issue] = Field(default_factory=list)
+    settings_version: int = 0
+    disk_free_gb: float
+    time: float
+    started_at: float
+    version: str
+
+
+class HubView(_Shape):
+    """What a hub itself sees of one node: evidence that needs no report."""
+
+    name: str
+    overlay_ip: str
+    agent: bool = True
+    """Whether our agent runs there; a stock WireGuard client answers no echoes."""
+    last_echo_age_s: float | None = None
+    last_handshake_age_s: float | None = None
+    endpoint: str | None = None
+    report: str | None = None
+    """The node's newest signed report (a JWS), to be verified by the reader."""
+    report_age_s: float | None = None
+    api_connected: bool = False
+    """Whether the node holds a roster stream open."""
+
+
+class HubStatus(_Shape):
+    """GET /v1/status: all that a hub knows."""
+
+    name: str
+    network: str
+    state: State
+    reason: str
+    since: float
+    overlay_ip: str
+    settings_version: int
+    wg: WireGuardStatus | None = None
+    issues: list[Issue] = Field(default_factory=list)
+    nodes: list[HubView] = Field(default_factory=list)
+    time: float
+    started_at: float
+    version: str

@@ -1,0 +1,97 @@
+"""Who is whose WireGuard peer: from roster to wanted interface."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+
+from spokewire.network.addresses import AddressPlan
+from spokewire.network.documents import Grant, Member
+from spokewire.network.names import MachineName, WireGuardKey
+from spokewire.network.roster import Roster
+from spokewire.network.spec import Relay
+
+HUB_PORT = 51820
+KEEPALIVE_S = 25
+"""Below the 30 s after which careful NATs forget a UDP mapping that saw one packet (RFC 4787 section 4.3 asks for 2 minutes)."""
+MTU = 1420
+"""1500 less IPv6 (40), UDP (8) and WireGuard's data message (32): fits either family outside."""
+
+
+@dataclass(frozen=True)
+class PeerSpec:
+    """A wanted WireGuard peer. `endpoint` None: we wait for it to call; else `host:port`."""
+
+    name: MachineName
+    public_key: WireGuardKey
+    allowed_ips: frozenset[IPv4Network | IPv6Network]
+    endpoint: str | None = None
+    keepalive_s: int = 0
+
+
+@dataclass(frozen=True)
+class InterfaceSpec:
+    """A wanted WireGuard interface."""
+
+    addresses: tuple[IPv4Interface | IPv6Interface, ...]
+    peers: tuple[PeerSpec, ...]
+    listen_port: int | None = None
+    """None: any free port."""
+    mtu: int = MTU
+
+
+def overlay_addresses(plan: AddressPlan, number: int) -> tuple[IPv4Interface | IPv6Interface, ...]:
+    """The addresses of one machine, each with the whole overlay as its prefix: the route comes with the address."""
+    return (
+        IPv4Interface((plan.address(number), plan.cidr.prefixlen)),
+        IPv6Interface((plan.address6(number), plan.ula.prefixlen)),
+    )
+
+
+def host_routes(plan: AddressPlan, number: int) -> frozenset[IPv4Network | IPv6Network]:
+    """The AllowedIPs of one machine: its own two addresses and nothing else."""
+    return frozenset({IPv4Network(plan.address(number)), IPv6Network(plan.address6(number))})
+
+
+def plan_node(roster: Roster, me: Grant, now: float) -> InterfaceSpec | None:
+    """The interface of a node; None until settings are known (DESIGN sections 3.1 and 3.2)."""
+    plan = roster.plan
+    if plan is None or roster.settings is None:
+        return None
+    match roster.settings.relay:
+        case Relay.ROUTED:
+            hubs = roster.hubs(now)[:1]
+            whole: frozenset[IPv4Network | IPv6Network] = frozenset({plan.cidr, plan.ula})
+            peers = tuple(_hub_peer(hub, whole) for hub in hubs)
+    return InterfaceSpec(overlay_addresses(plan, me.number), peers)
+
+
+def plan_hub(roster: Roster, me: Grant, now: float) -> InterfaceSpec | None:
+    """The interface of a hub: every node is a peer with its own addresses; None until settings are known."""
+    plan = roster.plan
+    if plan is None:
+        return None
+    peers = tuple(
+        PeerSpec(node.name, WireGuardKey(node.record.wireguard_key), host_routes(plan, node.grant.number))
+        for node in roster.nodes(now)
+    )
+    return InterfaceSpec(overlay_addresses(plan, me.number), peers, listen_port=HUB_PORT)
+
+
+def path_to(roster: Roster, now: float) -> str:
+    """How packets of a node reach another node."""
+    hubs = roster.hubs(now)
+    return f"via {hubs[0].name}" if hubs else "none"
+
+
+def overlay_ip(plan: AddressPlan, member: Member) -> IPv4Address:
+    """The overlay IPv4 address of a member."""
+    return plan.address(member.grant.number)
+
+
+def _hub_peer(hub: Member, allowed_ips: frozenset[IPv4Network | IPv6Network]) -> PeerSpec:
+    return PeerSpec(
+        name=hub.name,
+        public_key=WireGuardKey(hub.record.wireguard_key),
+        allowed_ips=allowed_ips,
+        endpoint=hub.record.endpoint,
+        keepalive_s=KEEPALIVE_S,
+    )

@@ -1,0 +1,1 @@
+"""The node's agent: status server, sync, reconcile, echo, proof."""

@@ -1,0 +1,242 @@
+"""The node's agent: builds everything and runs it. Order of start: status server; identity; then sync, reconcile, probe, report."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+
+from spokewire.api.client import HubClient
+from spokewire.api.serve import listen
+from spokewire.errors import Code, InputError, SpokewireError
+from spokewire.host import clock, files
+from spokewire.host.firewall import Firewall
+from spokewire.host.identity import Identity, describe_node, load_identity, refresh_record
+from spokewire.host.journal import Journal
+from spokewire.host.loops import repeat, run_until_stopped
+from spokewire.network.documents import Report, Result, TestRequest, sign, verify_request
+from spokewire.network.names import interface_name
+from spokewire.network.proof import PairResult
+from spokewire.network.roster import Roster
+from spokewire.network.rules import plan_admission
+from spokewire.network.topology import plan_node
+from spokewire.node import probe, server
+from spokewire.node.board import Board
+from spokewire.node.firewall import plan_rules
+from spokewire.node.probe import Prober
+from spokewire.node.prove import prove_pair
+from spokewire.node.sync import RosterFile, Sync
+from spokewire.node.transfer import TransferService
+from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
+
+log = structlog.get_logger()
+
+RECONCILE_INTERVAL_S = 2.0
+REPORT_INTERVAL_S = 2.0
+NODES_PER_REPORT_SECOND = 50
+"""With more nodes each reports less often, so that a hub never verifies more than 50 reports a second."""
+MAX_CONNECTIONS = 256
+MAX_TESTS = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A node's knobs."""
+
+    state_folder: Path
+    token: str | None = None
+    network: str | None = None
+    status_port: int = 8000
+
+
+class Node:
+    """All parts of a running node."""
+
+    def __init__(self, identity: Identity, board: Board) -> None:
+        self._identity = identity
+        self._grant = identity.token.grant
+        self._board = board
+        self.journal = Journal(identity.folder / "journal.json")
+        public_key = load_or_make_key(identity.key_file)
+        record = refresh_record(identity, describe_node(identity, public_key))
+        roster = RosterFile(identity.folder / "roster.json").load(Roster(identity.token.root), clock.wall())
+        self._look_again, self._report_now = asyncio.Event(), asyncio.Event()
+        self.interface = interface_name(self._grant.network_name)
+        self.tunnel = Tunnel(self.interface, identity.key_file, public_key, self.journal)
+        self.firewall = Firewall(self._grant.network_name, self.journal)
+        self.prober = Prober(self._report_now.set)
+        self.transfer = TransferService()
+        self.sync = Sync(identity, record, roster, self._roster_changed, self._test_requested)
+        self._address = ""
+        self._requests: asyncio.Queue[tuple[TestRequest, HubClient]] = asyncio.Queue(MAX_TESTS)
+        self._seen_tests: set[str] = set()
+        board.identity, board.roster = identity, roster
+        board.wireguard, board.handshake_age_s = self.tunnel.status, self.tunnel.handshake_age_s
+
+    async def reconcile(self) -> None:
+        """Bring the machine in line with the roster: firewall before tunnel, so that nothing is open for a moment."""
+        now = clock.wall()
+        roster = self.sync.roster
+        self._refuse_expired(roster, now)
+        wanted, plan = plan_node(roster, self._grant, now), roster.plan
+        if wanted is None or plan is None:
+            return
+        await asyncio.to_thread(self.tunnel.check_overlaps, plan.cidr)
+        rules = plan_rules(self.interface, (plan.cidr, plan.ula), plan_admission(roster, self._grant, now))
+        await asyncio.to_thread(self.firewall.reconcile, rules)
+        await self.tunnel.reconcile(wanted)
+        address = str(plan.address(self._grant.number))
+        if self._address != address:
+            await self.prober.service.open(address)
+            await self.transfer.open(address)
+            self._address = address
+        self.prober.watch(
+            {
+                str(plan.address(m.grant.number)): m.name
+                for m in roster.members(now)
+                if m.grant.id != self._grant.id and m.grant.agent
+            }
+        )
+        self._board.watched = self.prober.watched
+
+    async def watch_device(self) -> None:
+        """Look again as soon as the user-space device dies."""
+        while True:
+            await self.tunnel.wait_for_end()
+            log.warning("wireguard-go has ended")
+            self._look_again.set()
+            await asyncio.sleep(RECONCILE_INTERVAL_S)
+
+    async def report(self) -> None:
+        """Hand our signed status to every hub that we follow."""
+        clients = list(self.sync.clients.values())
+        status = self._board.status()
+        if clients and status.overlay_ip is not None:
+            document = Report(grant=self._identity.token.grant_text, issued_at=int(clock.wall()), status=status)
+            text = sign(document, self._identity.token.grant_key)
+            for client in clients:
+                await client.submit_report(text)
+        crowd = len(self.prober.watched) / NODES_PER_REPORT_SECOND
+        if crowd > REPORT_INTERVAL_S:
+            await asyncio.sleep(crowd - REPORT_INTERVAL_S)
+
+    async def prove(self) -> None:
+        """Carry out the operator's test requests, one after the other."""
+        while True:
+            request, client = await self._requests.get()
+            pairs = [target for source, target in request.pairs if source == self._grant.name]
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._prove_pair(target, request), name=f"prove {target}") for target in pairs
+                ]
+            result = Result(
+                grant=self._identity.token.grant_text, test=request.id, pairs=tuple(task.result() for task in tasks)
+            )
+            try:
+                await client.submit_report(sign(result, self._identity.token.grant_key))
+            except SpokewireError as error:
+                log.warning("result not delivered", code=error.code, error=error.message)
+
+    def parts(self) -> dict[str, Coroutine[object, object, None]]:
+        """The loops, by name."""
+        note = self._board.report
+        return {
+            "sync": self.sync.run(note("sync")),
+            "reconcile": repeat(
+                "reconcile", self.reconcile, RECONCILE_INTERVAL_S, wake=self._look_again, report=note("reconcile")
+            ),
+            "probe": repeat("probe", self.prober.step, probe.INTERVAL_S / 2, report=note("probe")),
+            "report": repeat("report", self.report, REPORT_INTERVAL_S, wake=self._report_now, report=lambda _: None),
+            "prove": self.prove(),
+            "device": self.watch_device(),
+        }
+
+    def clean_up(self) -> None:
+        """Undo all that the journal names."""
+        self.prober.service.close()
+        self.transfer.close()
+        for kind, _, _ in self.journal.newest_first():
+            match kind:
+                case "table":
+                    self.firewall.remove()
+                case "device":
+                    self.tunnel.remove()
+
+    async def _prove_pair(self, target: str, request: TestRequest) -> PairResult:
+        plan = self.sync.roster.plan
+        member = next((m for m in self.sync.roster.nodes(clock.wall()) if m.name == target), None)
+        if plan is None or member is None:
+            return PairResult(
+                source=self._grant.name, target=target, error=f"{self._grant.name} does not know {target}"
+            )
+        address = str(plan.address(member.grant.number))
+        return await prove_pair(self._grant.name, target, address, self.prober, bandwidth=request.bandwidth)
+
+    def _roster_changed(self, roster: Roster) -> None:
+        self._board.roster = roster
+        self._look_again.set()
+
+    def _test_requested(self, text: str, client: HubClient) -> None:
+        try:
+            request = verify_request(text, self._identity.token.root, self._identity.token.network, clock.wall())
+        except InputError as error:
+            log.warning("test request refused", code=error.code, reason=error.message)
+            return
+        if request.id in self._seen_tests or self._requests.full():
+            return
+        self._seen_tests.add(request.id)
+        self._requests.put_nowait((request, client))
+
+    def _refuse_expired(self, roster: Roster, now: float) -> None:
+        if roster.is_revoked(self._grant.id):
+            raise InputError(
+                Code.REVOKED,
+                f"{self._grant.name} has been removed from the network.",
+                hint="Ask the operator for a new token.",
+            )
+        if now >= self._grant.expires_at:
+            raise InputError(
+                Code.TOKEN_EXPIRED,
+                f"The token of {self._grant.name} has expired.",
+                hint=f"Mint a new one: spokewire node token {self._grant.name}.",
+            )
+
+
+async def run(settings: Settings) -> None:
+    """Run a node until it is told to stop; then nothing of it is left on the machine but its state folder."""
+    board = Board(settings.state_folder)
+    listener = listen(settings.status_port)
+    app = server.build(board.status, clock.monotonic)
+    ready: asyncio.Queue[Node] = asyncio.Queue(1)
+    lock: files.Lock | None = None
+
+    async def live() -> None:
+        nonlocal lock
+        identity = await asyncio.to_thread(
+            load_identity, settings.state_folder, "node", settings.token, settings.network
+        )
+        lock = files.Lock(
+            identity.folder / "lock", f"Another node of {identity.token.grant.network_name} runs on this machine."
+        )
+        lock.acquire()
+        node = Node(identity, board)
+        ready.put_nowait(node)
+        log.info(
+            "node started",
+            node=identity.token.grant.name,
+            network=identity.token.grant.network_name,
+            version=version("spokewire"),
+        )
+        async with asyncio.TaskGroup() as group:
+            for name, part in node.parts().items():
+                group.create_task(part, name=name)
+
+    try:
+        await run_until_stopped({"status": listener.serve(app, MAX_CONNECTIONS), "node": live()})
+    finally:
+        if not ready.empty():
+            await asyncio.to_thread(ready.get_nowait().clean_up)
+        if lock is not None:
+            lock.release()

@@ -1,0 +1,1 @@
+"""WireGuard on this machine: the wg tool, devices, wanted against observed (pure)."""

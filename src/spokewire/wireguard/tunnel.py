@@ -1,0 +1,140 @@
+"""One network's tunnel on this machine: observe, plan, apply; differences only."""
+
+import asyncio
+import socket
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import structlog
+
+from spokewire.errors import Code, PermanentError
+from spokewire.host import clock, files, keys, sysctl
+from spokewire.host.journal import Journal
+from spokewire.host.links import Links
+from spokewire.network.names import WireGuardKey
+from spokewire.network.status import WireGuardStatus
+from spokewire.network.topology import InterfaceSpec
+from spokewire.wireguard import tool
+from spokewire.wireguard.configuration import InterfaceObserved, diff_interface
+from spokewire.wireguard.device import Device, Implementation
+
+log = structlog.get_logger()
+
+
+def load_or_make_key(path: Path) -> WireGuardKey:
+    """Load the machine's WireGuard private key, or make it once; return its public half."""
+    text = files.read(path)
+    if text is None:
+        text = keys.make_wireguard_key()
+        files.write(path, text + "\n", files.PRIVATE)
+    try:
+        return keys.derive_wireguard_public_key(text.strip())
+    except ValueError as error:
+        raise PermanentError(
+            Code.KEY_FILE,
+            f"{path} does not hold a WireGuard key.",
+            hint="Restore it from a backup, or remove it and join with a new token.",
+        ) from error
+
+
+class Tunnel:
+    """The WireGuard interface of one network, made and kept as its spec says."""
+
+    def __init__(self, interface: str, key_file: Path, public_key: WireGuardKey, journal: Journal) -> None:
+        self.interface = interface
+        self.observed: InterfaceObserved | None = None
+        """What the last `reconcile` saw after its changes."""
+        self.implementation: Implementation | None = None
+        self._key_file = key_file
+        self._public_key = public_key
+        self._links = Links()
+        self._device = Device(interface, self._links, journal)
+
+    async def reconcile(self, wanted: InterfaceSpec) -> list[str]:
+        """Make the interface what is wanted; return what was changed, as sentences. Raises errors of ours; then nothing else was tried."""
+        self.implementation = await self._device.ensure()
+        endpoints = await _resolve({peer.endpoint for peer in wanted.peers if peer.endpoint is not None})
+        return await asyncio.to_thread(self._apply, wanted, endpoints)
+
+    async def wait_for_end(self) -> None:
+        """Wait until the user-space device dies; for ever with an in-kernel one."""
+        await self._device.wait_for_end()
+
+    def check_overlaps(self, cidr: IPv4Network) -> None:
+        """Refuse an address plan that overlaps with what this machine already routes, before anything is changed."""
+        found = self._links.find_overlaps([cidr], ignore=self.interface)
+        if found:
+            raise PermanentError(
+                Code.ADDRESS_OVERLAP,
+                f"The overlay {cidr} overlaps with {found[0]} of this machine.",
+                hint="Choose another cidr in spokewire.toml, or remove that route.",
+            )
+
+    def remove(self) -> None:
+        """Remove the interface."""
+        self._device.remove()
+        self.observed = None
+
+    def status(self) -> WireGuardStatus | None:
+        """The interface in a few numbers; None before the first `reconcile`."""
+        if self.observed is None or self.implementation is None:
+            return None
+        ages = [age for key in self.observed.peers if (age := self.handshake_age_s(key)) is not None]
+        return WireGuardStatus(
+            interface=self.interface,
+            peer_count=len(self.observed.peers),
+            max_last_handshake_sec=max(ages, default=None),
+            device=self.implementation,
+        )
+
+    def handshake_age_s(self, key: WireGuardKey) -> float | None:
+        """Seconds since the last handshake with a peer; None if there was none, or no such peer."""
+        peer = None if self.observed is None else self.observed.peers.get(key)
+        if peer is None or peer.last_handshake_at is None:
+            return None
+        return max(0.0, clock.wall() - peer.last_handshake_at)
+
+    def endpoint(self, key: WireGuardKey) -> str | None:
+        """Where a peer's packets come from."""
+        peer = None if self.observed is None else self.observed.peers.get(key)
+        return None if peer is None else peer.endpoint
+
+    def _apply(self, wanted: InterfaceSpec, endpoints: dict[str, str]) -> list[str]:
+        link = self._links.observe(self.interface)
+        if link is None:
+            raise PermanentError(Code.DEVICE_UNAVAILABLE, f"The interface {self.interface} has vanished.")
+        done = []
+        has_ipv6 = sysctl.read(f"net/ipv6/conf/{self.interface}/disable_ipv6") == "0"
+        addresses = {address for address in wanted.addresses if address.version == 4 or has_ipv6}  # noqa: PLR2004
+        changes = diff_interface(wanted, self._public_key, tool.observe(self.interface), endpoints)
+        if changes:
+            tool.apply(self.interface, self._key_file, changes)
+            done += [f"{type(change).__name__}: {change.reason}" for change in changes]
+        for address in sorted(addresses - link.addresses, key=str):
+            self._links.add_address(self.interface, address)
+            done.append(f"address {address} added")
+        for address in sorted(link.addresses - addresses, key=str):
+            self._links.delete_address(self.interface, address)
+            done.append(f"address {address} removed")
+        if not link.is_up or link.mtu != wanted.mtu:
+            self._links.set_up(self.interface, wanted.mtu)
+            done.append("brought up")
+        self.observed = tool.observe(self.interface)
+        for sentence in done:
+            log.info("interface changed", interface=self.interface, change=sentence)
+        return done
+
+
+async def _resolve(endpoints: set[str]) -> dict[str, str]:
+    """Resolve each `host:port` to `address:port`; one that cannot be resolved now is left out."""
+    loop, resolved = asyncio.get_running_loop(), {}
+    for endpoint in endpoints:
+        host, _, port = endpoint.rpartition(":")
+        try:
+            found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
+        except (OSError, ValueError):
+            log.warning("endpoint not resolved", endpoint=endpoint)
+            continue
+        address = str(found[0][4][0])
+        resolved[endpoint] = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return resolved
