@@ -62,12 +62,14 @@ def parse(status: int, body: bytes) -> SpokewireError:
         problem = Problem.model_validate_json(body)
         code = Code(problem.code)
     except (ValidationError, ValueError):
-        kind = TemporaryError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else InputError
-        return kind(Code.API_UNREACHABLE, f"The hub answered with HTTP status {status}.")
+        unclear = TemporaryError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else InputError
+        return unclear(Code.API_UNREACHABLE, f"The hub answered with HTTP status {status}.")
     faults = [Fault(fault.place, fault.problem) for fault in problem.faults]
     transient = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.REQUEST_TIMEOUT,
     )
-    kind = (PermanentError if code is Code.INTERNAL else TemporaryError) if transient else InputError
+    kind: type[SpokewireError] = InputError
+    if transient:
+        kind = PermanentError if code is Code.INTERNAL else TemporaryError
     return kind(code, problem.detail, hint=problem.hint, faults=faults)

@@ -40,7 +40,9 @@ class _BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _close_if_silent(self) -> None:
-        if self.cycle is None:
+        """The cycle is the request being answered, or the last one: None until a first request head has come whole."""
+        cycle: object = self.cycle
+        if cycle is None:
             self.transport.close()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from spokewire.cli.options import FOLDER
 from spokewire.cli.output import Output
 from spokewire.cloud.host import HostProvider
+from spokewire.cloud.provider import Provider
 from spokewire.deploy.editor import load_spec
 from spokewire.deploy.keeper import Keeper
 from spokewire.deploy.operator import Operator
@@ -39,7 +40,10 @@ class Context:
 
     def operator(self) -> Operator:
         """The operator's session."""
-        providers = {ProviderName.LAB: LabProvider(self.keeper.lab_folder), ProviderName.HOST: HostProvider()}
+        providers: dict[ProviderName, Provider] = {
+            ProviderName.LAB: LabProvider(self.keeper.lab_folder),
+            ProviderName.HOST: HostProvider(),
+        }
         return Operator(self.spec, self.keeper, providers)
 
     def enter_lab(self, *, start: bool = False) -> None:

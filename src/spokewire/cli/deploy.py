@@ -64,7 +64,7 @@ async def run(context: "Context", *, confirmed: bool, timeout_s: float) -> int:
     plan = plan_deploy(context.spec, observed)
     _print_plan(context, plan)
     if plan.is_destructive and not confirmed:
-        _confirm("Machines will be removed.")
+        confirm("Machines will be removed.")
     with context.output.progress() as progress:
         outcome = await Deployment(operator, plan, observed, root, progress).run(timeout_s)
     return _conclude(context, plan, outcome)
@@ -136,7 +136,7 @@ def destroy(
         context.output.say("Nothing is deployed.")
         return 0
     if not force:
-        _confirm(f"{len(machines)} machines and the root key of {context.spec.name} will be removed.", "--force")
+        confirm(f"{len(machines)} machines and the root key of {context.spec.name} will be removed.", "--force")
     return run_destroy(context)
 
 
@@ -161,7 +161,8 @@ def run_destroy(context: "Context") -> int:
     return 0
 
 
-def _confirm(what: str, flag: str = "--yes") -> None:
+def confirm(what: str, flag: str = "--yes") -> None:
+    """Ask the person at the terminal; without a terminal the request must say yes itself."""
     from spokewire.errors import Code, InputError
 
     if not sys.stdin.isatty():

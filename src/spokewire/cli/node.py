@@ -95,10 +95,9 @@ def add(
     context.output.say(f"Added {name} to {config}. Next: {then}")
 
 
-@app.command(epilog=options.example("spokewire node remove node-2 --yes"))
+@app.command(epilog=options.example("spokewire node remove node-2"))
 def remove(
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     config: options.Config = options.DEFAULT_CONFIG,
     as_json: options.Json = False,
 ) -> int:

@@ -16,7 +16,7 @@ from spokewire.deploy.plan import Plan, Verb
 from spokewire.errors import SpokewireError
 from spokewire.host import clock
 from spokewire.network.overview import NetworkOverview
-from spokewire.network.proof import PairResult
+from spokewire.network.proof import MAX_LOSS_PCT, PairResult
 from spokewire.network.status import State
 
 FILE_WIDTH = 160
@@ -182,7 +182,11 @@ def _pair(pair: PairResult | None) -> Text:
     if not pair.ok:
         words = [
             word
-            for word, ok in (("udp", pair.udp_loss_pct <= 20), ("tcp", pair.tcp_ok), ("sum", pair.checksum_ok))
+            for word, ok in (
+                ("udp", pair.udp_loss_pct <= MAX_LOSS_PCT),
+                ("tcp", pair.tcp_ok),
+                ("sum", pair.checksum_ok),
+            )
             if not ok
         ]
         return Text(f"FAILED {' '.join(words)}", style="red")

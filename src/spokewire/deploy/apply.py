@@ -144,32 +144,36 @@ class Deployment:
         self._progress(hub.name, "waiting for its API")
         address = hub.address or self._machines[hub.name].public_address
         assert address is not None
-        while True:
-            try:
-                async with connect(api_url(address), self._operator.identity(self._root)) as client:
-                    status = await client.fetch_status()
-                    if self._plan.settings_reason or status.settings_version == 0:
-                        roster = await self._operator.fetch_roster(self._machines, self._root)
-                        current = None if roster is None else roster.settings
-                        revoke = [grant.id for name, grant in self._observed.grants.items() if name in gone]
-                        if roster is not None:
-                            revoke += [member.grant.id for member in roster.records.values() if member.name in gone]
-                        settings = plan_settings(
-                            self._operator.spec, network_id(self._root), current, revoke, clock.wall()
-                        )
-                        text = sign(settings, self._root)
-                        self._remember_settings(text)
-                        await client.put_settings(text)
-                    while (await client.fetch_status()).state is not Health.CONNECTED:
-                        self._progress(hub.name, "waiting for its tunnel")
-                        await asyncio.sleep(POLL_S)
-                return
-            except TemporaryError as error:
-                self._operator.errors[hub.name] = error
-                await asyncio.sleep(POLL_S)
+        while not await self._try_settings(hub, address, gone):
+            await asyncio.sleep(POLL_S)
 
-    def _remember_settings(self, text: str) -> None:
+    async def _try_settings(self, hub: MachineSpec, address: str, gone: list[MachineName]) -> bool:
+        """Hand the settings over and wait for the hub's tunnel; False if it does not answer yet."""
+        try:
+            async with connect(api_url(address), self._operator.identity(self._root)) as client:
+                status = await client.fetch_status()
+                if self._plan.settings_reason or status.settings_version == 0:
+                    await client.put_settings(await self._sign_settings(gone))
+                while (await client.fetch_status()).state is not Health.CONNECTED:
+                    self._progress(hub.name, "waiting for its tunnel")
+                    await asyncio.sleep(POLL_S)
+        except TemporaryError as error:
+            self._operator.errors[hub.name] = error
+            return False
+        return True
+
+    async def _sign_settings(self, gone: list[MachineName]) -> str:
+        """Sign the settings that the spec asks for, with everybody revoked who is no longer wanted; they are kept before they are sent."""
+        roster = await self._operator.fetch_roster(self._machines, self._root)
+        revoke = [grant.id for name, grant in self._observed.grants.items() if name in gone]
+        if roster is not None:
+            revoke += [member.grant.id for member in roster.records.values() if member.name in gone]
+        current = None if roster is None else roster.settings
+        text = sign(
+            plan_settings(self._operator.spec, network_id(self._root), current, revoke, clock.wall()), self._root
+        )
         self._operator.keeper.store_state(replace(self._operator.keeper.load_state(), settings=text))
+        return text
 
     async def _destroy(self, actions: list[Action]) -> None:
         """Remove machines that are no longer wanted; their grants have been revoked before."""
@@ -201,11 +205,10 @@ class Deployment:
             deadline = clock.monotonic()
         while waiting:
             overview = await gather.gather(self._operator, self._root)
-            for node in overview.nodes:
-                if node.name in waiting and node.state in READY:
-                    del waiting[node.name]
-                    self.outcome.ready.append(MachineName(node.name))
-                    self._progress(node.name, "ready")
+            for name in [MachineName(node.name) for node in overview.nodes if node.state in READY]:
+                if waiting.pop(name, None) is not None:
+                    self.outcome.ready.append(name)
+                    self._progress(name, "ready")
             reasons = {node.name: node.reason for node in overview.nodes} | {
                 item.name: item.reason for item in overview.missing
             }
@@ -213,11 +216,9 @@ class Deployment:
                 self._progress(name, f"waiting for its echo: {reasons.get(name, 'nothing is heard of it')}")
             hosts_only = all(node.provider is ProviderName.HOST for node in waiting.values())
             if waiting and (clock.monotonic() > deadline or hosts_only):
-                for name, node in waiting.items():
-                    self._fail(
-                        name,
-                        TemporaryError(Code.TIMEOUT, reasons.get(name, "nothing is heard of it"), hint=_hint(node)),
-                    )
+                for name, wanted in waiting.items():
+                    reason = reasons.get(name, "nothing is heard of it")
+                    self._fail(name, TemporaryError(Code.TIMEOUT, reason, hint=_hint(wanted)))
                 return
             if waiting:
                 await asyncio.sleep(POLL_S)

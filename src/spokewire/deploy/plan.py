@@ -120,23 +120,34 @@ def _plan_machine(machine: MachineSpec, observed: Observed) -> Action | None:
 
     existing, grant = observed.machines.get(machine.name), observed.grants.get(machine.name)
     if machine.provider is ProviderName.HOST:
-        joined = observed.roster is not None and any(
-            m.name == machine.name for m in observed.roster.members(observed.now)
+        return (
+            None
+            if _has_joined(machine, observed)
+            else act(Verb.INVITE, "it is a host of yours: it joins by itself, with a token")
         )
-        return None if joined else act(Verb.INVITE, "it is a host of yours: it joins by itself, with a token")
     if existing is None:
         return act(Verb.CREATE, "it does not exist")
+    reason = _replacement_reason(machine, existing, grant, observed.shapes.get(machine.name, existing.shape))
+    if reason:
+        return act(Verb.REPLACE, reason)
+    return act(Verb.START, "it is switched off") if existing.state is MachineState.STOPPED else None
+
+
+def _has_joined(machine: MachineSpec, observed: Observed) -> bool:
+    return observed.roster is not None and any(m.name == machine.name for m in observed.roster.members(observed.now))
+
+
+def _replacement_reason(machine: MachineSpec, existing: Machine, grant: Grant | None, shape: str) -> str:
+    """Why an existing machine must be made anew; "" if it need not."""
     if existing.state is MachineState.INCOMPLETE:
-        return act(Verb.REPLACE, "its creation was interrupted")
-    if existing.shape != observed.shapes.get(machine.name, existing.shape):
-        return act(Verb.REPLACE, f"it was built as {existing.shape}, wanted is {observed.shapes[machine.name]}")
+        return "its creation was interrupted"
+    if existing.shape != shape:
+        return f"it was built as {existing.shape}, wanted is {shape}"
     if grant is None:
-        return act(Verb.REPLACE, "no grant is known for it: it cannot be verified")
+        return "no grant is known for it: it cannot be verified"
     if set(grant.tags) != set(machine.tags) or grant.role != machine.role:
-        return act(Verb.REPLACE, "its tags or its role changed, which its token states")
-    if existing.state is MachineState.STOPPED:
-        return act(Verb.START, "it is switched off")
-    return None
+        return "its tags or its role changed, which its token states"
+    return ""
 
 
 def _settings_reason(spec: NetworkSpec, current: Settings | None, *, known: bool, gone: Sequence[str]) -> str:

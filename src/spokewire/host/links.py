@@ -61,8 +61,7 @@ class Links:
         """Make an in-kernel WireGuard device; False where the kernel has none."""
         with _opened(f"add {name}", fine=(errno.EOPNOTSUPP,)) as route:
             route.link("add", ifname=name, kind="wireguard")
-            return True
-        return False
+        return self.observe(name) is not None
 
     def delete(self, name: str) -> None:
         """Delete a link if it exists."""

@@ -29,7 +29,7 @@ class Backoff:
 
     def next_s(self) -> float:
         """How long to wait after one more failure."""
-        wait = min(self.longest_s, self.first_s * 2 ** min(self._failures, 30))
+        wait: float = min(self.longest_s, self.first_s * 2 ** min(self._failures, 30))
         self._failures += 1
         return wait * random.uniform(0.7, 1.0)  # noqa: S311 - jitter, not a secret
 

@@ -10,8 +10,10 @@ from spokewire.network.topology import HUB_PORT
 def plan_rules(
     interface: str, overlay: tuple[IPv4Network, IPv6Network], api_port: int, open_ports: tuple[str, ...] = ()
 ) -> str:
-    """The rules of a hub: nothing but its two ports is open (and those that the spec names), overlay packets pass from node to node only,
-    and the hub itself opens nothing towards nodes: only answers leave into the overlay.
+    """The rules of a hub.
+
+    Nothing but its two ports is open (and those that the spec names), overlay packets pass from node to node only, and the hub itself opens
+    nothing towards nodes: only answers leave into the overlay.
     """
     v4, v6 = overlay
     extra = "\n".join("        {} dport {} accept".format(*split_port(port)) for port in open_ports)

@@ -159,6 +159,8 @@ class Hub:
                     self.tunnel.remove()
                 case "sysctl":
                     forwarding.undo(subject, value, self.journal)
+                case _:
+                    self.journal.cross_out(kind, subject)
 
     def _views(self) -> list[HubView]:
         roster, now = self.membership.roster, clock.monotonic()

@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from spokewire.errors import Code, InputError, PermanentError, TemporaryError
@@ -56,7 +56,7 @@ class LabMachine:
     role: str
     wiring: Wiring
     complete: bool = False
-    fault: LinkFault = LinkFault()
+    fault: LinkFault = field(default_factory=LinkFault)
     pid: int | None = None
 
 

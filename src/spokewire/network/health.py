@@ -103,19 +103,14 @@ def judge_echo(window: EchoWindow, before: State, now: float) -> Health:
 
 
 def judge_node(hubs: Sequence[PeerStatus], peers: Sequence[PeerStatus], blocking: str) -> Health:
-    """Judge a node by its hubs and peers. `blocking` names what stops it from even trying; "" if nothing does.
+    """Judge a node by its hubs and peers. `blocking` names what stops it from keeping its tunnel; "" if nothing does.
 
-    A single silent peer is that peer's state, not this node's: it may simply be switched off.
+    Echoes outrank everything: while they come back, a blocked node is connected, and what blocks it is an issue. A single silent peer is that
+    peer's state, not this node's: it may simply be switched off.
     """
-    if blocking:
-        return Health(State.DISCONNECTED, blocking)
-    if not hubs:
-        return Health(State.STARTING, "no hub is known yet")
     alive = [hub for hub in hubs if hub.state in (State.CONNECTED, State.DEGRADED)]
     if not alive:
-        if all(hub.state is State.STARTING for hub in hubs):
-            return Health(State.STARTING, "no echo has come back from a hub yet")
-        return Health(State.DISCONNECTED, "; ".join(f"{hub.name}: {hub.reason}" for hub in hubs))
+        return _judge_cut_off(hubs, blocking)
     worse = [hub for hub in hubs if hub.state is not State.CONNECTED]
     if worse:
         return Health(State.DEGRADED, "; ".join(f"{hub.name}: {hub.reason}" for hub in worse))
@@ -123,3 +118,13 @@ def judge_node(hubs: Sequence[PeerStatus], peers: Sequence[PeerStatus], blocking
     if len(silent) > 1 and len(silent) == len(peers):
         return Health(State.DEGRADED, f"the hub answers, but none of {len(peers)} peers does")
     return Health(State.CONNECTED, "echoes come back from " + ", ".join(hub.name for hub in alive))
+
+
+def _judge_cut_off(hubs: Sequence[PeerStatus], blocking: str) -> Health:
+    if blocking:
+        return Health(State.DISCONNECTED, blocking)
+    if not hubs:
+        return Health(State.STARTING, "no hub is known yet")
+    if all(hub.state is State.STARTING for hub in hubs):
+        return Health(State.STARTING, "no echo has come back from a hub yet")
+    return Health(State.DISCONNECTED, "; ".join(f"{hub.name}: {hub.reason}" for hub in hubs))

@@ -1,5 +1,6 @@
-"""The truth about the whole network, judged from every piece of evidence: what the provider says, what the hub saw, what the node reports,
-and whether its public status server answers. Pure.
+"""The truth about the whole network, judged from every piece of evidence. Pure.
+
+The evidence: what the provider says, what the hub saw, what the node reports, and whether its public status server answers.
 
 Three different faults have three different answers: a dead agent, a cut tunnel, a silent status server.
 """
@@ -11,6 +12,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from spokewire.network.health import Health
+from spokewire.network.names import MachineName
 from spokewire.network.spec import MachineSpec, NetworkSpec
 from spokewire.network.status import HubStatus, HubView, Issue, NodeStatus, PeerStatus, State
 
@@ -108,7 +110,9 @@ class NetworkOverview(_Shape):
     missing: list[Missing]
 
 
-def judge_network(spec: NetworkSpec, hubs: Mapping[str, HubEvidence], nodes: Mapping[str, Evidence]) -> NetworkOverview:
+def judge_network(
+    spec: NetworkSpec, hubs: Mapping[MachineName, HubEvidence], nodes: Mapping[MachineName, Evidence]
+) -> NetworkOverview:
     """Judge everything; `hubs` and `nodes` hold evidence by name, for wanted machines and for leftovers alike."""
     hub_views = [
         _judge_hub(name, evidence)

@@ -56,12 +56,7 @@ def plan_node(roster: Roster, me: Grant, now: float) -> InterfaceSpec | None:
     plan = roster.plan
     if plan is None or roster.settings is None:
         return None
-    match roster.settings.relay:
-        case Relay.ROUTED:
-            hubs = roster.hubs(now)[:1]
-            whole: frozenset[IPv4Network | IPv6Network] = frozenset({plan.cidr, plan.ula})
-            peers = tuple(_hub_peer(hub, whole) for hub in hubs)
-    return InterfaceSpec(overlay_addresses(plan, me.number), peers)
+    return InterfaceSpec(overlay_addresses(plan, me.number), _plan_peers(roster, roster.settings.relay, plan, now))
 
 
 def plan_hub(roster: Roster, me: Grant, now: float) -> InterfaceSpec | None:
@@ -85,6 +80,18 @@ def path_to(roster: Roster, now: float) -> str:
 def overlay_ip(plan: AddressPlan, member: Member) -> IPv4Address:
     """The overlay IPv4 address of a member."""
     return plan.address(member.grant.number)
+
+
+def _plan_peers(roster: Roster, relay: Relay, plan: AddressPlan, now: float) -> tuple[PeerSpec, ...]:
+    match relay:
+        case Relay.ROUTED:
+            return _routed_peers(roster, plan, now)
+
+
+def _routed_peers(roster: Roster, plan: AddressPlan, now: float) -> tuple[PeerSpec, ...]:
+    """The one hub, for the whole overlay."""
+    whole: frozenset[IPv4Network | IPv6Network] = frozenset({plan.cidr, plan.ula})
+    return tuple(_hub_peer(hub, whole) for hub in roster.hubs(now)[:1])
 
 
 def _hub_peer(hub: Member, allowed_ips: frozenset[IPv4Network | IPv6Network]) -> PeerSpec:

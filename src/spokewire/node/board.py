@@ -34,7 +34,7 @@ class Board:
     issues: dict[str, Issue] = field(default_factory=dict)
     """By the loop that found it."""
     started_at: float = field(default_factory=clock.wall)
-    _health: Health = Health(State.STARTING, "the agent is starting")
+    _health: Health = field(default_factory=lambda: Health(State.STARTING, "the agent is starting"))
     _since: float = field(default_factory=clock.wall)
 
     def report(self, loop: str) -> Callable[[SpokewireError | None], None]:
@@ -84,7 +84,8 @@ class Board:
         if self.roster is None or self.roster.plan is None:
             return [], []
         now, wall, path = clock.monotonic(), clock.wall(), path_to(self.roster, clock.wall())
-        hubs, peers = [], []
+        hubs: list[PeerStatus] = []
+        peers: list[PeerStatus] = []
         for member in self.roster.members(wall):
             watched = self.watched.get(str(self.roster.plan.address(member.grant.number)))
             if watched is None:

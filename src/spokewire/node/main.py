@@ -157,12 +157,14 @@ class Node:
         """Undo all that the journal names."""
         self.prober.service.close()
         self.transfer.close()
-        for kind, _, _ in self.journal.newest_first():
+        for kind, subject, _ in self.journal.newest_first():
             match kind:
                 case "table":
                     self.firewall.remove()
                 case "device":
                     self.tunnel.remove()
+                case _:
+                    self.journal.cross_out(kind, subject)
 
     async def _prove_pair(self, target: str, request: TestRequest) -> PairResult:
         plan = self.sync.roster.plan

@@ -35,6 +35,7 @@ class Prober:
         self._changed = changed
         self._sequence = 0
         self._measuring: dict[int, float | None] = {}
+        self._measured = asyncio.Event()
 
     def watch(self, machines: dict[str, str]) -> None:
         """Watch exactly these machines, given as overlay address to name."""
@@ -76,9 +77,13 @@ class Prober:
             sent[self._sequence] = clock.monotonic()
             self.service.ask(address, self._sequence)
             await asyncio.sleep(spacing_s)
-        deadline = clock.monotonic() + ANSWER_TIMEOUT_S
-        while clock.monotonic() < deadline and any(self._measuring[sequence] is None for sequence in sent):
-            await asyncio.sleep(0.01)
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                while any(self._measuring[sequence] is None for sequence in sent):
+                    await self._measured.wait()
+                    self._measured.clear()
+        except TimeoutError:
+            pass
         times = [(at - sent[sequence]) * 1000 for sequence in sent if (at := self._measuring.pop(sequence)) is not None]
         return (median(times) if times else None), 100.0 * (count - len(times)) / count
 
@@ -90,6 +95,7 @@ class Prober:
     def _answered(self, address: str, sequence: int, now: float) -> None:
         if sequence in self._measuring:
             self._measuring[sequence] = now
+            self._measured.set()
             return
         watched = self.watched.get(address)
         if (

@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 SOCKETS = Path("/var/run/wireguard")
 """Where wireguard-go listens for `wg`, one socket for each interface name."""
+TUN = Path("/dev/net/tun")
 START_TIMEOUT_S = 10.0
 """It takes some 20 ms on an idle machine; this is for one that starts everything at once."""
 
@@ -78,7 +79,7 @@ class Device:
                 "This kernel has no WireGuard, and wireguard-go is not installed.",
                 hint="Install it: apt-get install wireguard-go.",
             )
-        if not Path("/dev/net/tun").exists():
+        if not await asyncio.to_thread(TUN.exists):
             raise PermanentError(
                 Code.DEVICE_UNAVAILABLE,
                 "/dev/net/tun is missing, which wireguard-go needs.",
@@ -93,7 +94,7 @@ class Device:
         if started is not None:
             self._journal.write("process", f"wireguard-go {self.name}", f"{pid} {started}")
         deadline = clock.monotonic() + START_TIMEOUT_S
-        while not (SOCKETS / f"{self.name}.sock").exists():
+        while not await asyncio.to_thread((SOCKETS / f"{self.name}.sock").exists):
             if started is None or not processes.is_alive(pid, started):
                 raise TemporaryError(
                     Code.DEVICE_UNAVAILABLE,
