@@ -23,7 +23,7 @@ from spokewire.api.messages import (
     TestLine,
     TestSubmission,
 )
-from spokewire.errors import Code, InputError, PermanentError, SpokewireError, TemporaryError
+from spokewire.errors import Code, InputError, PermanentError, TemporaryError
 from spokewire.host import clock
 from spokewire.network.documents import Member, Proof, sign, verify_member
 from spokewire.network.keys import derive_network_id
@@ -151,7 +151,7 @@ async def connect(url: str, identity: Identity) -> AsyncIterator[HubClient]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
-    context.load_verify_locations(cadata=member.record.certificate)
+    context.load_verify_locations(cadata=presented)
     async with _http(url, context) as http:
         yield HubClient(http, identity, member, introduction.time - clock.wall())
 
@@ -213,7 +213,7 @@ class _translated:  # noqa: N801 - reads as a statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, httpx.HTTPError | ssl.SSLError | OSError) and not isinstance(error, SpokewireError):
+        if isinstance(error, httpx.HTTPError | httpx.InvalidURL | UnicodeError | OSError):
             reason = str(error) or type(error).__name__
             raise TemporaryError(
                 Code.API_UNREACHABLE,

@@ -11,6 +11,7 @@ from spokewire.api.problem import respond
 from spokewire.errors import Code, InputError, TemporaryError
 
 BODY_TIMEOUT_S = 10.0
+MAX_LENGTH_DIGITS = 18
 MAX_CLIENTS = 4096
 """How many client addresses a limiter remembers; the one seen longest ago is forgotten first."""
 
@@ -53,8 +54,8 @@ class LimitRate:
 class LimitBody:
     """ASGI middleware: refuse bodies that are too large or too slow, whatever their Content-Length says."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app, self._max_bytes = app, max_bytes
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float = BODY_TIMEOUT_S) -> None:
+        self._app, self._max_bytes, self._timeout_s = app, max_bytes, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request: its body is read whole, within the limits, before the application sees it."""
@@ -62,16 +63,16 @@ class LimitBody:
             await self._app(scope, receive, send)
             return
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 body = await self._read(scope, receive)
         except TimeoutError:
-            await respond(TemporaryError(Code.TIMEOUT, "The request's body did not arrive in time."))(
-                scope, receive, send
-            )
+            late = TemporaryError(Code.TIMEOUT, "The request's body did not arrive in time.", hint="Send it again.")
+            await respond(late)(scope, receive, send)
             return
-        if body is None:
-            error = InputError(Code.TOO_LARGE, f"The request's body is larger than {self._max_bytes} bytes.")
+        except InputError as error:
             await respond(error)(scope, receive, send)
+            return
+        except _GoneError:
             return
         delivered = False
 
@@ -84,16 +85,33 @@ class LimitBody:
 
         await self._app(scope, replay, send)
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+    async def _read(self, scope: Scope, receive: Receive) -> bytes:
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not length.isdigit() or int(length) > self._max_bytes:
-            return None
+        if not length.isdigit():
+            raise InputError(
+                Code.REQUEST_INVALID, "The request's Content-Length is not a number.", hint="See RFC 9110 section 8.6."
+            )
+        if len(length) > MAX_LENGTH_DIGITS or int(length) > self._max_bytes:
+            raise self._too_large()
         body = bytearray()
         more = True
         while more:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _GoneError
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > self._max_bytes:
-                return None
+                raise self._too_large()
         return bytes(body)
+
+    def _too_large(self) -> InputError:
+        return InputError(
+            Code.TOO_LARGE,
+            f"The request's body is larger than {self._max_bytes} bytes.",
+            hint="No honest request is that large.",
+        )
+
+
+class _GoneError(Exception):
+    """The caller left before its request was whole."""

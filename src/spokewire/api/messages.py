@@ -18,7 +18,8 @@ class HubIntroduction(_Shape):
     """GET /v1/hub: who this hub is; the caller checks the chain and then pins the certificate that it names."""
 
     record: str
-    time: float
+    time: Annotated[float, Field(ge=0, le=2**40, allow_inf_nan=False)]
+    """The hub's clock, in seconds since 1970, bounded so that a hostile hub cannot make a caller's sums overflow."""
 
 
 class RecordSubmission(_Shape):

@@ -23,7 +23,7 @@ def describe(error: SpokewireError) -> Problem:
         status=error.http_status,
         code=error.code,
         detail=error.message,
-        hint=error.hint,
+        hint=error.hint or f"Look up {error.code} in docs/reference/errors.md.",
         faults=[ProblemFault(place=fault.place, problem=fault.problem) for fault in error.faults],
     )
 
@@ -51,9 +51,18 @@ async def handle_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = Code.NOT_FOUND if error.status_code == HTTPStatus.NOT_FOUND else Code.REQUEST_INVALID
     problem = Problem(
-        title=HTTPStatus(error.status_code).phrase, status=error.status_code, code=code, detail=str(error.detail)
+        title=HTTPStatus(error.status_code).phrase,
+        status=error.status_code,
+        code=code,
+        detail=str(error.detail),
+        hint="Check the path, the method and the body of the request.",
     )
     return JSONResponse(problem.model_dump(), error.status_code, dict(error.headers or {}), MEDIA_TYPE)
+
+
+async def handle_defect(_: Request, __: Exception) -> Response:
+    """Starlette's handler for everything else, which is a defect of ours: it says nothing about the inside, and the trace is logged."""
+    return respond(PermanentError(Code.INTERNAL, "This request met a defect.", hint="Look at the daemon's log."))
 
 
 def parse(status: int, body: bytes) -> SpokewireError:

@@ -2,22 +2,26 @@
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from spokewire.api.problem import respond
+from spokewire.errors import Code, InputError
 from spokewire.host.datagrams import bind
 
 HEAD_TIMEOUT_S = 10.0
 """A connection that has not sent a whole request head by then is closed."""
 MAX_HEAD_BYTES = 16 * 1024
-STOP_TIMEOUT_S = 2
+STOP_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -29,21 +33,61 @@ class Tls:
 
 
 class _BoundedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 protocol with a deadline for the first request on a connection."""
+    """uvicorn's HTTP/1.1 protocol with a deadline for every request's head, and with our own words for what is no HTTP."""
+
+    def __init__(self, *args: Any, head_timeout_s: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timeout_s = head_timeout_s
+        self._head_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._head_deadline = self.loop.call_later(HEAD_TIMEOUT_S, self._close_if_silent)
+        self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_deadline.cancel()
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
         super().connection_lost(exc)
 
+    def on_response_complete(self) -> None:
+        self._await_head()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, unless an answer is under way already; nobody waits for the rest of the request then."""
+        self.hang_up()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            answer = respond(
+                InputError(Code.REQUEST_INVALID, "This is not an HTTP request.", hint="It must be as RFC 9112 says.")
+            )
+            headers = [*answer.raw_headers, (b"connection", b"close")]
+            for event in (
+                h11.Response(status_code=answer.status_code, headers=headers),
+                h11.Data(data=bytes(answer.body)),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def hang_up(self) -> None:
+        """Tell the request under way that its caller is gone, which ends it without an error."""
+        cycle = self._request_under_way()
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
+    def _await_head(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+        self._head_deadline = self.loop.call_later(self._head_timeout_s, self._close_if_silent)
+
     def _close_if_silent(self) -> None:
-        """The cycle is the request being answered, or the last one: None until a first request head has come whole."""
-        cycle: object = self.cycle
-        if cycle is None:
-            self.transport.close()
+        if self._request_under_way() is None:
+            self.transport.abort()
+
+    def _request_under_way(self) -> RequestResponseCycle | None:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return None if cycle is None or cycle.response_complete else cycle
 
 
 class _Server(uvicorn.Server):
@@ -52,6 +96,21 @@ class _Server(uvicorn.Server):
         """Leave signals to the daemon."""
         yield
 
+    async def stop(self, sock: socket.socket) -> None:
+        """End at once, and in order: streams never end by themselves, and cancelling them would log each as a failure."""
+        for server in getattr(self, "servers", []):
+            server.close()
+        sock.close()
+        connections: list[Any] = list(self.server_state.connections)
+        for connection in connections:
+            connection.hang_up()
+        if self.server_state.tasks:
+            _, late = await asyncio.wait(self.server_state.tasks, timeout=STOP_TIMEOUT_S)
+            for task in late:
+                task.cancel()
+        for connection in connections:
+            connection.transport.abort()
+
 
 @dataclass(frozen=True)
 class Listener:
@@ -59,21 +118,23 @@ class Listener:
 
     sock: socket.socket
     tls: Tls | None = None
+    head_timeout_s: float = HEAD_TIMEOUT_S
 
     async def serve(self, app: ASGIApp, max_connections: int) -> None:
         """Answer requests until cancelled."""
         config = uvicorn.Config(
             app,
-            http=_BoundedProtocol,
+            http=functools.partial(_BoundedProtocol, head_timeout_s=self.head_timeout_s),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
+            log_level="error",
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             limit_concurrency=max_connections,
             timeout_keep_alive=5,
-            timeout_graceful_shutdown=STOP_TIMEOUT_S,
             h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             ssl_keyfile=None if self.tls is None else str(self.tls.key_file),
             ssl_certfile=None if self.tls is None else str(self.tls.certificate_file),
@@ -82,9 +143,7 @@ class Listener:
         try:
             await server.serve(sockets=[self.sock])
         except asyncio.CancelledError:
-            server.should_exit = True
-            server.force_exit = True
-            await server.shutdown(sockets=[self.sock])
+            await server.stop(self.sock)
             raise
 
 

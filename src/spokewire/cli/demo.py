@@ -85,6 +85,7 @@ async def perform(folder: Path, output: "Output") -> int:
     from spokewire.host import clock
 
     context = Context(folder / "spokewire.toml", as_json=output.as_json)
+    context.output.kept = []
     begun = clock.monotonic()
     _announce(
         output,
@@ -101,10 +102,14 @@ async def perform(folder: Path, output: "Output") -> int:
         "4. Proof: every node speaks to every other over the overlay: UDP echoes, a TCP connection, 256 KiB with a checksum.",
     )
     proved = await test.run(context, bandwidth=False)
-    output.say(f"From deploy to proof: {clock.monotonic() - begun:.1f} s.")
+    elapsed_s = clock.monotonic() - begun
+    output.say(f"From deploy to proof: {elapsed_s:.1f} s.")
     _announce(output, "5. Removal: every machine, then the lab itself.")
     removed = _remove(context)
-    return max(deployed, shown, proved, removed)
+    status_now = max(deployed, shown, proved, removed)
+    results = dict(zip(("deploy", "status", "test"), context.output.kept, strict=True))
+    output.result({"ok": status_now == 0, "deploy_to_proof_s": round(elapsed_s, 1), **results})
+    return status_now
 
 
 def _remove(context: "Context") -> int:

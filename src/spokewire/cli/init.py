@@ -23,7 +23,7 @@ def init(
     from spokewire.deploy.editor import LAB_NAT, TEMPLATE
     from spokewire.errors import Code, InputError
     from spokewire.host import files
-    from spokewire.network.spec import parse_spec
+    from spokewire.network.specfile import parse_spec
 
     path = config.absolute()
     if files.read(path) is not None:

@@ -25,7 +25,7 @@ def main() -> None:
     """Run the command line and exit."""
     options.restore_folder()
     logs.configure(os.environ.get("SPOKEWIRE_LOG_LEVEL", "warning"))
-    _register()
+    register()
     try:
         status = app(standalone_mode=False)
     except SpokewireError as error:
@@ -46,7 +46,7 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _register() -> None:
+def register() -> None:
     """Commands register themselves; each imports what it needs when it runs, so that an agent never loads the operator's tools."""
     from spokewire.cli import demo, deploy, doctor, hub, init, lab, node, status, test
 

@@ -36,12 +36,15 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
+        self.kept: list[Any] | None = None
         self.out = _console(stderr=False)
         self.err = _console(stderr=True)
 
     def result(self, data: Any) -> None:
-        """Print the documented JSON of a command, with --json; nothing otherwise."""
-        if self.as_json:
+        """Print the documented JSON of a command, with --json; nothing otherwise. A command made of others keeps their results instead."""
+        if self.kept is not None:
+            self.kept.append(data)
+        elif self.as_json:
             sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
             sys.stdout.flush()
 

@@ -8,7 +8,8 @@ from tomlkit.items import AoT
 
 from spokewire.errors import Code, InputError
 from spokewire.host import files
-from spokewire.network.spec import NetworkSpec, parse_spec
+from spokewire.network.spec import NetworkSpec
+from spokewire.network.specfile import parse_spec
 
 TEMPLATE = """\
 # A Spokewire network. Reference: docs/reference/spec.md

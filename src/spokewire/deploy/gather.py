@@ -48,8 +48,11 @@ async def gather(operator: Operator, root: Ed25519PrivateKey | None) -> NetworkO
         MachineName(view.name): view for hub in hubs.values() if hub.status is not None for view in hub.status.nodes
     }
     names = [*machines, *(name for name in views if name not in machines)]
+    granted = {
+        name: str(operator.spec.cidr[grant.number]) for name, grant in operator.keeper.load_state().grants.items()
+    }
     nodes = {
-        name: _evidence(machines.get(name), views.get(name), answers.get(name), root)
+        name: _evidence(machines.get(name), views.get(name), answers.get(name), root, granted.get(name))
         for name in sorted(names, key=lambda name: _order(operator, name))
         if name not in hubs
     }
@@ -61,10 +64,11 @@ def _evidence(
     view: HubView | None,
     answer: tuple[Answer, NodeStatus | None] | None,
     root: Ed25519PrivateKey | None,
+    overlay_ip: str | None,
 ) -> Evidence:
     kind, answered = answer or (Answer.UNKNOWN, None)
     report = None if view is None or root is None else _verify_report(view, root)
-    return Evidence(_state(machine), view, report, kind, answered)
+    return Evidence(_state(machine), view, report, kind, answered, overlay_ip)
 
 
 def _verify_report(view: HubView, root: Ed25519PrivateKey) -> NodeStatus | None:

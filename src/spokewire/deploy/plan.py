@@ -69,7 +69,9 @@ class Observed:
 
 def plan_deploy(spec: NetworkSpec, observed: Observed) -> Plan:
     """Plan what makes the observed network the wanted one."""
-    actions = [action for machine in spec.machines if (action := _plan_machine(machine, observed)) is not None]
+    room = _host_numbers(spec)
+    planned = (_plan_machine(machine, observed, room) for machine in spec.machines)
+    actions = [action for action in planned if action is not None]
     wanted = {machine.name for machine in spec.machines}
     gone = [name for name in observed.machines if name not in wanted]
     joined = [] if observed.roster is None else [m.name for m in observed.roster.members(observed.now)]
@@ -102,10 +104,10 @@ def plan_settings(
 
 
 def plan_numbers(spec: NetworkSpec, plan: AddressPlan, grants: Mapping[MachineName, Grant]) -> dict[MachineName, int]:
-    """Host numbers for every wanted machine; a machine that has one keeps it while it is wanted."""
-    wanted = {machine.name for machine in spec.machines}
-    room = plan.cidr.num_addresses - 1
-    taken = {name: grant.number for name, grant in grants.items() if name in wanted and grant.number < room}
+    """Host numbers for every wanted machine; a machine that has one keeps it while it is wanted, in its role."""
+    wanted = {machine.name: machine.role for machine in spec.machines}
+    room = _host_numbers(spec)
+    taken = {n: g.number for n, g in grants.items() if g.role == wanted.get(n) and g.number in room}
     return assign_numbers(plan, [hub.name for hub in spec.hubs], [node.name for node in spec.nodes], taken)
 
 
@@ -114,27 +116,35 @@ def access_rules(spec: NetworkSpec) -> tuple[AccessRule, ...]:
     return tuple(AccessRule(source=table.source, target=table.target, ports=table.ports) for table in spec.access)
 
 
-def _plan_machine(machine: MachineSpec, observed: Observed) -> Action | None:
+def _host_numbers(spec: NetworkSpec) -> range:
+    return range(1, spec.cidr.num_addresses - 1)
+
+
+def _plan_machine(machine: MachineSpec, observed: Observed, room: range) -> Action | None:
     def act(verb: Verb, reason: str) -> Action:
         return Action(verb, machine.name, machine.role, reason, machine)
 
     existing, grant = observed.machines.get(machine.name), observed.grants.get(machine.name)
     if machine.provider is ProviderName.HOST:
-        return (
-            None
-            if _has_joined(machine, observed)
-            else act(Verb.INVITE, "it is a host of yours: it joins by itself, with a token")
-        )
+        reason = _invitation_reason(machine, observed)
+        return act(Verb.INVITE, reason) if reason else None
     if existing is None:
         return act(Verb.CREATE, "it does not exist")
     reason = _replacement_reason(machine, existing, grant, observed.shapes.get(machine.name, existing.shape))
+    if not reason and grant is not None and grant.number not in room:
+        reason = "its address lies outside the address plan, and its token states it"
     if reason:
         return act(Verb.REPLACE, reason)
     return act(Verb.START, "it is switched off") if existing.state is MachineState.STOPPED else None
 
 
-def _has_joined(machine: MachineSpec, observed: Observed) -> bool:
-    return observed.roster is not None and any(m.name == machine.name for m in observed.roster.members(observed.now))
+def _invitation_reason(machine: MachineSpec, observed: Observed) -> str:
+    """Why a host of the operator's own needs a token; "" if it has joined with one that still tells the truth."""
+    members = [] if observed.roster is None else observed.roster.members(observed.now)
+    joined = next((member.grant for member in members if member.name == machine.name), None)
+    if joined is None:
+        return "it is a host of yours: it joins by itself, with a token"
+    return "" if _states(joined, machine) else "its tags or its role changed: it needs a new token"
 
 
 def _replacement_reason(machine: MachineSpec, existing: Machine, grant: Grant | None, shape: str) -> str:
@@ -145,9 +155,13 @@ def _replacement_reason(machine: MachineSpec, existing: Machine, grant: Grant | 
         return f"it was built as {existing.shape}, wanted is {shape}"
     if grant is None:
         return "no grant is known for it: it cannot be verified"
-    if set(grant.tags) != set(machine.tags) or grant.role != machine.role:
+    if not _states(grant, machine):
         return "its tags or its role changed, which its token states"
     return ""
+
+
+def _states(grant: Grant, machine: MachineSpec) -> bool:
+    return set(grant.tags) == set(machine.tags) and grant.role == machine.role
 
 
 def _settings_reason(spec: NetworkSpec, current: Settings | None, *, known: bool, gone: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Files that are whole or absent, with the mode they need."""
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -24,7 +25,8 @@ def write(path: Path, text: str, mode: int = PRIVATE) -> None:
         temporary.replace(path)
         _sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise _translate(error, path) from error
 
 
@@ -49,7 +51,9 @@ def remove(path: Path) -> None:
 def make_private_folder(path: Path) -> None:
     """Make a folder, and those above it, that only its owner may look into."""
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in [*reversed(path.parents), path]:
+            if not folder.is_dir():
+                folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise _translate(error, path) from error
 
@@ -80,7 +84,7 @@ class Lock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock; PermanentError with the words of `taken` if another process has it."""
+        """Take the lock; TemporaryError with the words of `taken` if another process has it."""
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
         except OSError as error:

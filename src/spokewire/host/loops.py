@@ -1,9 +1,11 @@
 """The one shape of a loop, and of a daemon."""
 
 import asyncio
+import ctypes
 import random
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import structlog
@@ -13,6 +15,9 @@ from spokewire.errors import PermanentError, SpokewireError
 log = structlog.get_logger()
 
 FIRST_BACKOFF_S = 0.25
+MAX_THREADS = 2
+"""For the few calls that block: running `wg`, asking the kernel."""
+_M_ARENA_MAX = -8
 LONGEST_BACKOFF_S = 15.0
 """After an outage of any length we look again within a quarter of a minute."""
 PERMANENT_BACKOFF_S = 10.0
@@ -90,6 +95,14 @@ class _Stop(Exception):  # noqa: N818 - a request, not an error
     """Raised inside the daemon's task group to end it."""
 
 
+def keep_small() -> None:
+    """Keep a daemon's memory small: few threads, and few heaps for them (mallopt(3), M_ARENA_MAX; musl has no such thing and needs none)."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="worker"))
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
+
+
 async def run_until_stopped(parts: dict[str, Coroutine[object, object, None]]) -> None:
     """Run named parts side by side until SIGTERM or SIGINT; if one fails, all end and its error is raised."""
     stop = asyncio.Event()
@@ -106,5 +119,19 @@ async def run_until_stopped(parts: dict[str, Coroutine[object, object, None]]) -
             group.create_task(wait_for_stop(), name="stop")
             for name, part in parts.items():
                 group.create_task(part, name=name)
-    except* _Stop:
+    except BaseExceptionGroup as failures:
+        error = _find_cause(failures)
+        if error is not None:
+            raise error from None
         log.info("stopping")
+
+
+def _find_cause(failures: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """What ended a daemon: its one error, the whole group if there are several or a defect is among them, None if it was told to stop."""
+    _, others = failures.split(_Stop)
+    if others is None:
+        return None
+    first: BaseException = others
+    while isinstance(first, BaseExceptionGroup) and len(first.exceptions) == 1:
+        first = first.exceptions[0]
+    return first if isinstance(first, SpokewireError) else others

@@ -1,7 +1,7 @@
 """The hub's API (DESIGN section 4): thin; every decision is made elsewhere."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,7 +19,6 @@ from spokewire.api.messages import (
     MAX_BODY_BYTES,
     Accepted,
     HubIntroduction,
-    Problem,
     RecordSubmission,
     ReportSubmission,
     RosterLine,
@@ -28,13 +27,15 @@ from spokewire.api.messages import (
     TestSubmission,
 )
 from spokewire.errors import Code, Fault, InputError, SpokewireError
-from spokewire.hub.membership import Follower, Membership
+from spokewire.hub.description import PROBLEMS, DescribedApi
+from spokewire.hub.membership import Membership
 from spokewire.hub.reports import Reports
 from spokewire.hub.tests import Tests
 from spokewire.network.documents import (
     Caller,
     Report,
     Result,
+    TestRequest,
     read_kind,
     verify_chained,
     verify_member,
@@ -52,12 +53,10 @@ RESULT_TIMEOUT_S = 40.0
 REQUESTS_PER_S = 50.0
 REQUEST_BURST = 200.0
 """Per client address: a household of nodes behind one NAT may start at once."""
+MAX_FAULTS = 16
+MAX_PLACE = 100
+"""An answer must not grow with what a caller without proof sends."""
 NDJSON = "application/x-ndjson"
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "content": {problem.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    for status in (400, 401, 403, 404, 409, 413, 429, 503)
-}
 
 
 @dataclass(frozen=True)
@@ -70,20 +69,24 @@ class Parts:
     reports: Reports
     tests: Tests
     status: Callable[[], HubStatus]
+    refresh: Callable[[], Awaitable[None]]
+    """Look at the tunnel again before `status` tells of it."""
     metrics: CollectorRegistry
     now: Callable[[], float]
     """Wall clock, seconds."""
     monotonic: Callable[[], float]
+    keepalive_s: float = STREAM_KEEPALIVE_S
 
 
 def build(parts: Parts) -> FastAPI:
     """Build the API over its parts."""
-    app = FastAPI(title="Spokewire hub", version="1", docs_url=None, redoc_url=None, responses=PROBLEMS)
+    app = DescribedApi(title="Spokewire hub", version="1", docs_url=None, redoc_url=None, responses=PROBLEMS)
     app.add_middleware(LimitBody, max_bytes=MAX_BODY_BYTES)
     app.add_middleware(LimitRate, bucket=TokenBucket(REQUESTS_PER_S, REQUEST_BURST), now=parts.monotonic)
     app.add_exception_handler(SpokewireError, problem.handle_ours)
     app.add_exception_handler(HTTPException, problem.handle_http)
     app.add_exception_handler(RequestValidationError, _handle_validation)
+    app.add_exception_handler(Exception, problem.handle_defect)
     _add_public(app, parts)
     _add_documents(app, parts)
     _add_operator(app, parts)
@@ -133,7 +136,9 @@ def _add_public(app: FastAPI, parts: Parts) -> None:
     async def metrics(request: Request) -> Response:
         """Metrics in Prometheus' text format, for callers on this machine only."""
         if request.client is None or request.client.host not in ("127.0.0.1", "::1"):
-            raise InputError(Code.FORBIDDEN, "Metrics are for callers on this machine only.")
+            raise InputError(
+                Code.FORBIDDEN, "Metrics are for callers on this machine only.", hint="Ask from this machine itself."
+            )
         return PlainTextResponse(generate_latest(parts.metrics))
 
 
@@ -146,32 +151,31 @@ def _add_documents(app: FastAPI, parts: Parts) -> None:
         caller = _authenticate(parts, credentials)
         member = verify_member(submission.record, membership.roster.root, membership.roster.network, parts.now())
         if caller.grant is not None and caller.grant.id != member.grant.id:
-            raise InputError(Code.FORBIDDEN, "A machine may hand in its own record only.")
+            raise InputError(
+                Code.FORBIDDEN, "A machine may hand in its own record only.", hint="Use the key of the record's grant."
+            )
         return Accepted(changed=membership.take(submission.record))
 
     @app.get("/v1/roster", response_class=StreamingResponse, responses={200: {"content": {NDJSON: {}}}})
     async def follow_roster(credentials: Credentials) -> StreamingResponse:
         """The roster as lines of JSON: the whole at first, then changes; an empty line keeps the stream alive."""
         caller = _authenticate(parts, credentials)
-        if caller.grant is None:
-            follower = membership.follow(None, "")
-        else:
-            member = membership.find_caller(caller.grant.id, caller.grant.name)
-            follower = membership.follow(caller.grant.id, member.name)
-        return StreamingResponse(_follow(membership, follower), media_type=NDJSON)
+        if caller.grant is not None:
+            membership.find_caller(caller.grant.id, caller.grant.name)
+        return StreamingResponse(_follow(membership, caller, parts.keepalive_s), media_type=NDJSON)
 
     @app.post("/v1/reports")
     async def submit_report(submission: ReportSubmission, credentials: Credentials) -> Accepted:
         """A node hands in its own signed status, or the result of a test."""
         caller = _authenticate(parts, credentials)
         if caller.grant is None:
-            raise InputError(Code.FORBIDDEN, "Reports come from nodes.")
+            raise InputError(Code.FORBIDDEN, "Reports come from nodes.", hint="Use the key of a node's grant.")
         membership.find_caller(caller.grant.id, caller.grant.name)
         roster, now = membership.roster, parts.now()
         if read_kind(submission.document) == Result.typ:
             grant, result = verify_chained(Result, submission.document, roster.root, roster.network, now)
             _refuse_other(caller, grant.id)
-            return Accepted(changed=parts.tests.deliver(result.test, submission.document))
+            return Accepted(changed=parts.tests.deliver(result.test, grant.name, submission.document))
         grant, _ = verify_chained(Report, submission.document, roster.root, roster.network, now)
         _refuse_other(caller, grant.id)
         parts.reports.keep(grant.name, submission.document, parts.monotonic())
@@ -192,6 +196,7 @@ def _add_operator(app: FastAPI, parts: Parts) -> None:
     async def read_status(credentials: Credentials) -> HubStatus:
         """All that this hub knows (operator)."""
         _require_operator(parts, credentials)
+        await parts.refresh()
         return parts.status()
 
     @app.post("/v1/tests", response_class=StreamingResponse, responses={200: {"content": {NDJSON: {}}}})
@@ -199,61 +204,77 @@ def _add_operator(app: FastAPI, parts: Parts) -> None:
         """The operator's signed test request goes to the nodes; their signed results come back as lines of JSON."""
         _require_operator(parts, credentials)
         request = verify_request(submission.request, membership.roster.root, membership.roster.network, parts.now())
-        sources = {source for source, _ in request.pairs}
-        running = parts.tests.begin(request.id)
-        absent = membership.send_test(submission.request, sources)
+        parts.tests.refuse_more()
+        return StreamingResponse(_relay_test(parts, request, submission.request), media_type=NDJSON)
 
-        async def lines() -> AsyncIterator[bytes]:
+
+async def _relay_test(parts: Parts, request: TestRequest, text: str) -> AsyncIterator[bytes]:
+    """Hand a test request to its nodes and their results on; a line without any of it keeps the stream alive."""
+    sources = {source for source, _ in request.pairs}
+    absent = parts.membership.send_test(text, sources)
+    running = parts.tests.begin(request.id, sources - absent)
+    try:
+        yield _line(TestLine(absent=sorted(absent)))
+        deadline = parts.monotonic() + RESULT_TIMEOUT_S
+        while not running.is_over:
             try:
-                yield _line(TestLine(absent=sorted(absent)))
-                waiting = len(sources - absent)
-                while waiting:
-                    async with asyncio.timeout(RESULT_TIMEOUT_S):
-                        result = await running.results.get()
-                    yield _line(TestLine(result=result))
-                    waiting -= 1
+                async with asyncio.timeout(parts.keepalive_s):
+                    result = await running.results.get()
             except TimeoutError:
-                waiting = 0
-            else:
-                yield _line(TestLine(done=True))
-            finally:
-                parts.tests.end(request.id)
+                if parts.monotonic() >= deadline:
+                    return
+                yield _line(TestLine())
+                continue
+            deadline = parts.monotonic() + RESULT_TIMEOUT_S
+            yield _line(TestLine(result=result))
+        yield _line(TestLine(done=True))
+    finally:
+        parts.tests.end(request.id)
 
-        return StreamingResponse(lines(), media_type=NDJSON)
 
-
-async def _follow(membership: Membership, follower: Follower) -> AsyncIterator[bytes]:
+async def _follow(membership: Membership, caller: Caller, keepalive_s: float) -> AsyncIterator[bytes]:
+    """One roster stream. It is registered in here, so that a caller who left before the first line leaves nothing behind."""
+    grant = caller.grant
+    follower = membership.follow(None, "") if grant is None else membership.follow(grant.id, grant.name)
     try:
         while True:
             try:
-                async with asyncio.timeout(STREAM_KEEPALIVE_S):
+                async with asyncio.timeout(keepalive_s):
                     await follower.news.wait()
             except TimeoutError:
                 yield _line(RosterLine())
                 continue
             follower.news.clear()
             await membership.wait_until_applied(APPLY_TIMEOUT_S)
-            documents, follower.documents = list(follower.documents), {}
+            documents, follower.documents = list(follower.documents.values()), {}
             tests, follower.tests = follower.tests, []
             yield _line(RosterLine(documents=documents, tests=tests))
             if follower.closed:
                 return
     finally:
-        membership.followers.discard(follower)
+        membership.followers.pop(follower, None)
 
 
 def _refuse_other(caller: Caller, grant_id: str) -> None:
     if caller.grant is None or caller.grant.id != grant_id:
-        raise InputError(Code.FORBIDDEN, "A node may report about itself only.")
+        raise InputError(
+            Code.FORBIDDEN, "A node may report about itself only.", hint="Use the key of the report's grant."
+        )
 
 
 def _line(line: RosterLine | TestLine) -> bytes:
     return line.model_dump_json(exclude_defaults=True).encode() + b"\n"
 
 
+def _fault(detail: Any) -> Fault:
+    """Where and what, in printable characters and not many of them: the place may hold a key that the caller chose."""
+    place = ".".join(map(str, detail["loc"])).encode("ascii", "backslashreplace").decode()
+    return Fault(place[:MAX_PLACE], str(detail["msg"]))
+
+
 async def _handle_validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    faults = [Fault(".".join(map(str, detail["loc"])), str(detail["msg"])) for detail in error.errors()]
+    faults = [_fault(detail) for detail in error.errors()[:MAX_FAULTS]]
     return problem.respond(
         InputError(
             Code.REQUEST_INVALID, "The request is not what the API expects.", hint="See /openapi.json.", faults=faults

@@ -15,7 +15,7 @@ from spokewire.host.echo import EchoService
 from spokewire.host.firewall import Firewall
 from spokewire.host.identity import Identity, load_identity, refresh_record
 from spokewire.host.journal import Journal
-from spokewire.host.loops import repeat, run_until_stopped
+from spokewire.host.loops import keep_small, repeat, run_until_stopped
 from spokewire.hub import api, forwarding, metrics
 from spokewire.hub.firewall import plan_rules
 from spokewire.hub.membership import Membership
@@ -83,6 +83,7 @@ class Hub:
             reports=self.reports,
             tests=Tests(),
             status=self.status,
+            refresh=self.refresh,
             metrics=registry,
             now=clock.wall,
             monotonic=clock.monotonic,
@@ -115,6 +116,10 @@ class Hub:
             log.warning("wireguard-go has ended")
             self.membership.changed.set()
             await asyncio.sleep(RECONCILE_INTERVAL_S)
+
+    async def refresh(self) -> None:
+        """Look at the tunnel now: the operator asks."""
+        await asyncio.to_thread(self.tunnel.refresh)
 
     def report(self, error: SpokewireError | None) -> None:
         """Take note of how `reconcile` went."""
@@ -151,6 +156,7 @@ class Hub:
     def clean_up(self) -> None:
         """Undo all that the journal names."""
         self.echo.close()
+        self.membership.close()
         for kind, subject, value in self.journal.newest_first():
             match kind:
                 case "table":
@@ -207,6 +213,7 @@ class Hub:
 
 async def run(settings: Settings) -> None:
     """Run a hub until it is told to stop; then nothing of it is left on the machine but its state folder."""
+    keep_small()
     identity = load_identity(settings.state_folder, "hub", settings.token, settings.network)
     lock = files.Lock(
         identity.folder / "lock", f"Another hub of {identity.token.grant.network_name} runs on this machine."

@@ -9,6 +9,11 @@ from spokewire.hub.store import Store
 from spokewire.network.documents import Member, Record, Settings
 from spokewire.network.roster import Merge, Roster, merge, take
 
+MAX_STREAMS = 4
+"""Of one grant. A node needs one; the others may be of connections that broke without a word."""
+SETTINGS_SUBJECT = "settings of the network"
+"""No machine can be called that."""
+
 
 @dataclass(eq=False)
 class Follower:
@@ -17,7 +22,8 @@ class Follower:
     grant_id: str | None
     """None: the operator."""
     name: str = ""
-    documents: dict[str, None] = field(default_factory=dict)
+    documents: dict[str, str] = field(default_factory=dict)
+    """By subject: a follower that does not read is owed the newest of each, however often it changes meanwhile."""
     tests: list[str] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     closed: bool = False
@@ -32,13 +38,18 @@ class Membership:
         loaded: Merge = merge(roster, store.load(), now())
         self.roster = loaded.roster
         self.refusals = loaded.refusals
-        self.followers: set[Follower] = set()
+        self.followers: dict[Follower, None] = {}
+        """The oldest first."""
         self.changed = asyncio.Event()
         """Set at each change: look again."""
         self.version = 0
         """Counts the changes."""
         self._applied = 0
         self._waiting: list[tuple[int, asyncio.Event]] = []
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
 
     def take(self, text: str) -> bool:
         """Take one document; True if it was new. It is stored before anybody is told."""
@@ -94,9 +105,11 @@ class Membership:
 
     def follow(self, grant_id: str | None, name: str) -> Follower:
         """Begin to follow: the whole roster is the first news."""
-        follower = Follower(grant_id, name, dict.fromkeys(self.roster.documents()))
+        follower = Follower(grant_id, name, {subject: text for _, subject, text in _rows(self.roster)})
         follower.news.set()
-        self.followers.add(follower)
+        if grant_id is not None:
+            self._close_oldest(grant_id)
+        self.followers[follower] = None
         return follower
 
     def send_test(self, request: str, names: set[str]) -> set[str]:
@@ -111,16 +124,25 @@ class Membership:
 
     def _tell(self, text: str) -> None:
         self.version += 1
+        subject = next((subject for _, subject, known in _rows(self.roster) if known == text), "")
+        grants = {member.grant.id for member in self.roster.records.values()}
         for follower in self.followers:
-            follower.documents[text] = None
-            if follower.grant_id is not None and self.roster.is_revoked(follower.grant_id):
+            follower.documents[subject] = text
+            if follower.grant_id is not None and follower.grant_id not in grants:
                 follower.closed = True
             follower.news.set()
         self.changed.set()
+
+    def _close_oldest(self, grant_id: str) -> None:
+        """Leave room for one more stream of this grant: one member must not take up the room of the others."""
+        mine = [follower for follower in self.followers if follower.grant_id == grant_id and not follower.closed]
+        for follower in mine[: max(0, len(mine) + 1 - MAX_STREAMS)]:
+            follower.closed = True
+            follower.news.set()
 
 
 def _rows(roster: Roster) -> list[tuple[str, str, str]]:
     rows = [(Record.typ, str(name), member.text) for name, member in roster.records.items()]
     if roster.settings is not None:
-        rows.append((Settings.typ, "network", roster.settings_text))
+        rows.insert(0, (Settings.typ, SETTINGS_SUBJECT, roster.settings_text))
     return rows

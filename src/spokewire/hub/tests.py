@@ -1,6 +1,7 @@
 """Tests under way: results travel from the nodes through here to the operator."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from spokewire.errors import Code, TemporaryError
@@ -11,9 +12,16 @@ MAX_TESTS = 16
 
 @dataclass
 class RunningTest:
-    """One test: the results that have come, to be handed on."""
+    """One test: who is still to answer, and the results that have come, to be handed on."""
 
+    awaited: set[str]
+    """Names of nodes. One result each is taken, so that no node can speak for another, or fill our memory."""
     results: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everybody has answered and everything has been handed on."""
+        return not self.awaited and self.results.empty()
 
 
 class Tests:
@@ -22,11 +30,14 @@ class Tests:
     def __init__(self) -> None:
         self._running: dict[str, RunningTest] = {}
 
-    def begin(self, test: str) -> RunningTest:
-        """Begin a test."""
+    def refuse_more(self) -> None:
+        """Raise if there is no room for one more test."""
         if len(self._running) >= MAX_TESTS:
             raise TemporaryError(Code.BUSY, "Too many tests are under way.", hint="Wait for them to end.")
-        running = RunningTest()
+
+    def begin(self, test: str, nodes: Iterable[str]) -> RunningTest:
+        """Begin a test that these nodes are to answer."""
+        running = RunningTest(set(nodes))
         self._running[test] = running
         return running
 
@@ -34,10 +45,11 @@ class Tests:
         """Forget a test."""
         self._running.pop(test, None)
 
-    def deliver(self, test: str, result: str) -> bool:
+    def deliver(self, test: str, node: str, result: str) -> bool:
         """Hand a node's signed result to whoever waits for it; False if nobody does."""
         running = self._running.get(test)
-        if running is None:
+        if running is None or node not in running.awaited:
             return False
+        running.awaited.discard(node)
         running.results.put_nowait(result)
         return True

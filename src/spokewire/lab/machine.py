@@ -178,7 +178,7 @@ class Machines:
         if machine.wiring.router is None:
             self._ip(plan.wire_public(machine.wiring, pid))
         else:
-            self._ip(plan.wire_lan(pid), machine.wiring.router)
+            self._ip(plan.wire_lan(machine.wiring, pid), machine.wiring.router)
         self._world.run(
             ["nsenter", "--net", "--target", str(pid), "--", "ip", "-batch", "-"],
             stdin=plan.configure_machine(machine.wiring),

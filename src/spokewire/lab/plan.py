@@ -1,5 +1,6 @@
 """What a lab machine's network looks like: pure text for `ip -batch` and `nft -f`."""
 
+import re
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
@@ -14,6 +15,7 @@ LAST = 250
 STATUS_PORT = 8000
 LAN_ROUTER = "192.168.1.1"
 LAN_MACHINE = "192.168.1.2"
+_NUMBER = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,2})?")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Wiring:
         """The bridge's end of the uplink: where faults are made."""
         return f"up-{self.number}"
 
+    def mac(self, card: int) -> str:
+        """The MAC address of a network card, the same at every boot, as in real machines: neighbours remember it."""
+        return f"02:5b:00:00:{card:02x}:{self.number:02x}"
+
     @property
     def router(self) -> str | None:
         """The network namespace of the NAT router; None without one."""
@@ -41,7 +47,7 @@ class Wiring:
 
 def wire_router(wiring: Wiring) -> str:
     """Commands for `ip -batch` in the internet: the NAT router's uplink."""
-    return f"""link add {wiring.uplink} type veth peer name wan netns {wiring.router}
+    return f"""link add {wiring.uplink} type veth peer name wan address {wiring.mac(1)} netns {wiring.router}
 link set {wiring.uplink} master {BRIDGE} up
 """
 
@@ -55,9 +61,9 @@ route add default via {INTERNET.ip}
 """
 
 
-def wire_lan(machine_pid: int) -> str:
+def wire_lan(wiring: Wiring, machine_pid: int) -> str:
     """Commands for `ip -batch` in the NAT router: the cable to the machine."""
-    return f"""link add lan type veth peer name eth0 netns {machine_pid}
+    return f"""link add lan address {wiring.mac(2)} type veth peer name eth0 address {wiring.mac(3)} netns {machine_pid}
 addr add {LAN_ROUTER}/24 dev lan
 link set lan up
 """
@@ -65,7 +71,7 @@ link set lan up
 
 def wire_public(wiring: Wiring, machine_pid: int) -> str:
     """Commands for `ip -batch` in the internet: the uplink of a machine without NAT."""
-    return f"""link add {wiring.uplink} type veth peer name eth0 netns {machine_pid}
+    return f"""link add {wiring.uplink} type veth peer name eth0 address {wiring.mac(1)} netns {machine_pid}
 link set {wiring.uplink} master {BRIDGE} up
 """
 
@@ -149,7 +155,7 @@ def parse_fault(words: tuple[str, ...], before: LinkFault) -> LinkFault:
             case "rate":
                 fault = replace(fault, rate=_rate(word, value))
             case "mtu":
-                fault = replace(fault, mtu=int(_number(word, value, 576, 1500)))
+                fault = replace(fault, mtu=int(_number(word, value.replace(".", "?"), 576, 1500)))
             case _:
                 raise _bad(word)
     return fault
@@ -173,21 +179,18 @@ def loss_rules(wiring: Wiring, fault: LinkFault) -> str:
 
 
 def _rate(word: str, value: str) -> str:
-    for unit in ("kbit", "mbit", "gbit"):
+    for unit, kbit in (("kbit", 1), ("mbit", 1000), ("gbit", 1_000_000)):
         if value.endswith(unit):
-            _number(word, value.removesuffix(unit), 0.001, 1000)
+            _number(word, value.removesuffix(unit), 1 / kbit, 1000)
             return value
     raise _bad(word)
 
 
 def _number(word: str, text: str, least: float, most: float) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise _bad(word) from None
-    if not least <= number <= most:
+    """Read a plain decimal number: `tc` and `nft` read no other spelling of it, and nftables rolls dice of 10,000 sides."""
+    if _NUMBER.fullmatch(text) is None or not least <= float(text) <= most:
         raise _bad(word)
-    return number
+    return float(text)
 
 
 def _bad(word: str) -> InputError:

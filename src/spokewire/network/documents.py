@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from spokewire.errors import Code, InputError
-from spokewire.network.keys import parse_public_key, parse_wireguard_key
+from spokewire.network.keys import decode_base64url, parse_public_key, parse_wireguard_key
 from spokewire.network.names import MachineName, NetworkId, is_machine_name, is_network_name
 from spokewire.network.proof import PairResult
-from spokewire.network.spec import Relay
+from spokewire.network.spec import PortText, Relay
 from spokewire.network.status import NodeStatus
 
 Role = Literal["hub", "node"]
@@ -100,7 +100,7 @@ class AccessRule(BaseModel):
 
     source: str
     target: str
-    ports: tuple[str, ...] = Field(default=(), strict=False)
+    ports: tuple[PortText, ...] = Field(default=(), strict=False)
 
 
 class Settings(Document):
@@ -223,6 +223,7 @@ def verify(kind: type[D], text: str, key: Ed25519PublicKey) -> D:
     if header.get("typ") != kind.typ or set(header) != {"alg", "typ"}:
         raise InputError(Code.DOCUMENT_KIND, f"The document is not a {kind.typ}.")
     try:
+        decode_base64url(text.rpartition(".")[2])  # One spelling of each signature, so that texts can be compared.
         payload = _JWS.decode(text, key, algorithms=["EdDSA"])
     except jwt.InvalidSignatureError as error:
         raise InputError(

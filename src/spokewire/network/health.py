@@ -12,7 +12,8 @@ ANSWER_TIMEOUT_S = 2.0
 """An echo that takes longer is lost: no path worth the name has a round trip of two seconds."""
 SILENCE_S = 3.5
 """Three echoes in a row, one a second, and half a second of jitter: then nothing comes back."""
-LOSS_DEGRADED_PCT = 10.0
+LOSS_DEGRADED_PCT = 15.0
+"""Above what a single lost echo makes of a window of ten."""
 LOSS_RECOVERED_PCT = 5.0
 """Below the threshold that degrades, so that a loss in between changes nothing."""
 MIN_SAMPLES = 5
@@ -85,7 +86,7 @@ class Health:
 
 
 def judge_echo(window: EchoWindow, before: State, now: float) -> Health:
-    """Judge one machine by its echoes. `before` gives the dead band: losses between 5 and 10 % change nothing."""
+    """Judge one machine by its echoes. `before` gives the dead band: losses between the two thresholds change nothing."""
     age = window.last_answer_age_s(now)
     if age is None:
         waited = now - window.started_at

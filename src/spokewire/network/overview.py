@@ -45,6 +45,8 @@ class Evidence:
     report: NodeStatus | None
     answer: Answer
     answered: NodeStatus | None = None
+    overlay_ip: str | None = None
+    """The address that the operator granted."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _judge_node(name: str, evidence: Evidence) -> NodeOverview:
     hub = None if told is None or not told.hubs else told.hubs[0]
     return NodeOverview(
         name=name,
-        overlay_ip=view.overlay_ip if view is not None else None if told is None else told.overlay_ip,
+        overlay_ip=evidence.overlay_ip if view is None else view.overlay_ip,
         state=health.state,
         reason=health.reason,
         since=None if told is None or told.state is not health.state else told.since,
@@ -247,7 +249,10 @@ def _handshake(view: HubView) -> str:
 
 
 def _reports(evidence: Evidence) -> bool:
+    """Whether the agent's own report is fresh. A refused connection is fresher: whatever was reported before, the agent is dead now."""
     view = evidence.view
+    if evidence.answer is Answer.REFUSED:
+        return False
     return (
         evidence.report is not None
         and view is not None

@@ -16,7 +16,7 @@ BANDWIDTH_SECONDS = 3.0
 class PairResult(BaseModel):
     """What `source` saw when it spoke to `target` over the overlay."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     source: str
     target: str

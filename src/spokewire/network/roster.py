@@ -1,6 +1,8 @@
 """The roster: all valid documents that a machine or the operator knows.
 
 Merging is order-free and idempotent: documents verify by themselves, so they may arrive any way, from any hub, any number of times.
+So a record is not dropped for what other machines' records say: which records count is decided when they are read (`Roster.members`).
+One thing depends on the order, and is meant to: of two WireGuard keys under one grant the first seen stays.
 A document that does not hold is refused by itself and never takes the others down with it.
 """
 
@@ -11,7 +13,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from spokewire.errors import Code, InputError
 from spokewire.network.addresses import AddressPlan, derive_ula
-from spokewire.network.documents import Member, Record, Settings, read_kind, verify_member, verify_settings
+from spokewire.network.documents import (
+    Grant,
+    Member,
+    Record,
+    Role,
+    Settings,
+    read_kind,
+    verify_member,
+    verify_settings,
+)
 from spokewire.network.keys import derive_network_id
 from spokewire.network.names import MachineName, NetworkId, natural_order
 
@@ -49,18 +60,33 @@ class Roster:
         return 0 if self.settings is None else self.settings.version
 
     def members(self, now: float) -> list[Member]:
-        """Every machine that belongs to the network now, in order of name: neither revoked nor expired."""
-        revoked = frozenset() if self.settings is None else self.settings.revoked
-        valid = [m for m in self.records.values() if m.grant.id not in revoked and now < m.grant.expires_at]
-        return sorted(valid, key=lambda member: (member.grant.role != "hub", natural_order(member.grant.name)))
+        """Every machine that belongs to the network now; hubs first, then in order of name.
+
+        Neither revoked nor expired, inside the address plan and, where one address was granted twice, the one that was granted it last.
+        """
+        return self.hubs(now) + self.nodes(now)
 
     def hubs(self, now: float) -> list[Member]:
         """The hubs among the members."""
-        return [member for member in self.members(now) if member.grant.role == "hub"]
+        return self._members("hub", now)
 
     def nodes(self, now: float) -> list[Member]:
         """The nodes among the members."""
-        return [member for member in self.members(now) if member.grant.role == "node"]
+        return self._members("node", now)
+
+    def _members(self, role: Role, now: float) -> list[Member]:
+        owners: dict[int, Member] = {}
+        for member in self.records.values():
+            if self._holds(member.grant, now):
+                rival = owners.setdefault(member.grant.number, member)
+                if rival is not member and _is_newer(member, rival):
+                    owners[member.grant.number] = member
+        found = [member for member in owners.values() if member.grant.role == role]
+        return sorted(found, key=lambda member: natural_order(member.grant.name))
+
+    def _holds(self, grant: Grant, now: float) -> bool:
+        fits = self.settings is None or 0 < grant.number < self.settings.cidr.num_addresses - 1
+        return fits and now < grant.expires_at and not self.is_revoked(grant.id)
 
     def is_revoked(self, grant_id: str) -> bool:
         """Whether the settings revoke this grant."""
@@ -130,20 +156,10 @@ def _take_record(roster: Roster, text: str, now: float) -> Roster:
         raise InputError(
             Code.REVOKED, f"The grant of {member.name} is revoked.", hint="Ask the operator for a new token."
         )
-    if roster.plan is not None and not 0 < member.grant.number < roster.plan.cidr.num_addresses - 1:
-        raise InputError(Code.DOCUMENT_CHAIN, f"The address of {member.name} lies outside the address plan.")
-    for other in roster.records.values():
-        if other.name != member.name and other.grant.number == member.grant.number and not _is_newer(member, other):
-            raise InputError(Code.DOCUMENT_STALE, f"The address of {member.name} belongs to {other.name}.")
     current = roster.records.get(member.name)
     if current is not None and not _supersedes(member, current):
         return roster
-    kept = {
-        name: other
-        for name, other in roster.records.items()
-        if name != member.name and other.grant.number != member.grant.number
-    }
-    return replace(roster, records=kept | {member.name: member})
+    return replace(roster, records={**roster.records, member.name: member})
 
 
 def _supersedes(new: Member, current: Member) -> bool:
@@ -164,7 +180,7 @@ def _supersedes(new: Member, current: Member) -> bool:
         )
     if new.record.sequence < current.record.sequence:
         raise InputError(Code.DOCUMENT_STALE, f"A newer record of {new.name} is known.")
-    return new.record.sequence > current.record.sequence
+    return (new.record.sequence, new.text) > (current.record.sequence, current.text)
 
 
 def _is_newer(new: Member, old: Member) -> bool:

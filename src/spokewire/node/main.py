@@ -15,7 +15,7 @@ from spokewire.host import clock, files
 from spokewire.host.firewall import Firewall
 from spokewire.host.identity import Identity, describe_node, load_identity, refresh_record
 from spokewire.host.journal import Journal
-from spokewire.host.loops import repeat, run_until_stopped
+from spokewire.host.loops import keep_small, repeat, run_until_stopped
 from spokewire.network.documents import Report, Result, TestRequest, sign, verify_request
 from spokewire.network.names import interface_name
 from spokewire.network.proof import PairResult
@@ -208,6 +208,7 @@ class Node:
 
 async def run(settings: Settings) -> None:
     """Run a node until it is told to stop; then nothing of it is left on the machine but its state folder."""
+    keep_small()
     board = Board(settings.state_folder)
     listener = listen(settings.status_port)
     app = server.build(board.status, clock.monotonic)

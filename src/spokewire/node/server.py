@@ -37,5 +37,5 @@ def build(status: Callable[[], NodeStatus], monotonic: Callable[[], float]) -> S
             Middleware(LimitRate, bucket=TokenBucket(REQUESTS_PER_S, REQUEST_BURST), now=monotonic),
             Middleware(LimitBody, max_bytes=MAX_BODY_BYTES),
         ],
-        exception_handlers={HTTPException: problem.handle_http},
+        exception_handlers={HTTPException: problem.handle_http, Exception: problem.handle_defect},
     )

@@ -14,13 +14,15 @@ import structlog
 
 from spokewire.host.datagrams import bind
 from spokewire.network.echo import PORT
+from spokewire.network.proof import TRANSFER_BYTES
 
 log = structlog.get_logger()
 
 HEAD = struct.Struct("!4sBBHQ")
 _MAGIC = b"SPWT"
 _VERSION = 1
-MAX_CHECK_BYTES = 4 * 1024 * 1024
+MAX_CHECK_BYTES = TRANSFER_BYTES
+"""What a proof sends. Each conversation may hold twice that, so all of them together stay bounded."""
 CONVERSATION_TIMEOUT_S = 30.0
 MAX_CONVERSATIONS = 256
 CHUNK_BYTES = 64 * 1024
@@ -41,6 +43,8 @@ def format_head(kind: Kind, length: int) -> bytes:
 
 def parse_head(data: bytes) -> tuple[Kind, int] | None:
     """Read the head of a question; None if it is none, or asks for too much."""
+    if len(data) != HEAD.size:
+        return None
     magic, version, kind, reserved, length = HEAD.unpack(data)
     if (magic, version, reserved) != (_MAGIC, _VERSION, 0) or kind not in set(Kind):
         return None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from spokewire.errors import Code, PermanentError
+from spokewire.errors import Code, PermanentError, SpokewireError
 from spokewire.host import clock, files, keys, sysctl
 from spokewire.host.journal import Journal
 from spokewire.host.links import Links
@@ -46,6 +46,7 @@ class Tunnel:
         """What the last `reconcile` saw after its changes."""
         self.implementation: Implementation | None = None
         self._key_file = key_file
+        self._checked: IPv4Network | None = None
         self._public_key = public_key
         self._links = Links()
         self._device = Device(interface, self._links, journal)
@@ -61,7 +62,12 @@ class Tunnel:
         await self._device.wait_for_end()
 
     def check_overlaps(self, cidr: IPv4Network) -> None:
-        """Refuse an address plan that overlaps with what this machine already routes, before anything is changed."""
+        """Refuse an address plan that overlaps with what this machine already routes, before anything is changed.
+
+        Looked at once for each plan: what the machine's owner does later is not ours to stop.
+        """
+        if cidr == self._checked:
+            return
         found = self._links.find_overlaps([cidr], ignore=self.interface)
         if found:
             raise PermanentError(
@@ -69,11 +75,20 @@ class Tunnel:
                 f"The overlay {cidr} overlaps with {found[0]} of this machine.",
                 hint="Choose another cidr in spokewire.toml, or remove that route.",
             )
+        self._checked = cidr
 
     def remove(self) -> None:
         """Remove the interface."""
         self._device.remove()
         self.observed = None
+
+    def refresh(self) -> None:
+        """Look at the interface again, if there is one; what cannot be seen now stays as it was seen last."""
+        if self.observed is not None:
+            try:
+                self.observed = tool.observe(self.interface)
+            except SpokewireError:
+                log.debug("interface not seen", interface=self.interface)
 
     def status(self) -> WireGuardStatus | None:
         """The interface in a few numbers; None before the first `reconcile`."""
@@ -104,9 +119,10 @@ class Tunnel:
         if link is None:
             raise PermanentError(Code.DEVICE_UNAVAILABLE, f"The interface {self.interface} has vanished.")
         done = []
+        observed = tool.observe(self.interface)
         has_ipv6 = sysctl.read(f"net/ipv6/conf/{self.interface}/disable_ipv6") == "0"
         addresses = {address for address in wanted.addresses if address.version == 4 or has_ipv6}  # noqa: PLR2004
-        changes = diff_interface(wanted, self._public_key, tool.observe(self.interface), endpoints)
+        changes = diff_interface(wanted, self._public_key, observed, endpoints)
         if changes:
             tool.apply(self.interface, self._key_file, changes)
             done += [f"{type(change).__name__}: {change.reason}" for change in changes]
@@ -119,7 +135,7 @@ class Tunnel:
         if not link.is_up or link.mtu != wanted.mtu:
             self._links.set_up(self.interface, wanted.mtu)
             done.append("brought up")
-        self.observed = tool.observe(self.interface)
+        self.observed = tool.observe(self.interface) if changes else observed
         for sentence in done:
             log.info("interface changed", interface=self.interface, change=sentence)
         return done
