@@ -55,7 +55,8 @@ class Context:
             return
         world = find_world(self.keeper.lab_folder)
         if world is None and start and any(machine.provider is ProviderName.LAB for machine in self.spec.machines):
-            world = start_world(self.keeper.lab_folder)
+            with self.changing():
+                world = find_world(self.keeper.lab_folder) or start_world(self.keeper.lab_folder)
         if world is not None:
             sys.stdout.flush()
             become(world, [sys.executable, "-m", "spokewire", *sys.argv[1:]], {FOLDER: str(Path.cwd())})

@@ -137,7 +137,8 @@ def destroy(
         return 0
     if not force:
         confirm(f"{len(machines)} machines and the root key of {context.spec.name} will be removed.", "--force")
-    return run_destroy(context)
+    with context.changing():
+        return run_destroy(context)
 
 
 def run_destroy(context: "Context") -> int:

@@ -36,7 +36,9 @@ def run(
         Path, typer.Option(envvar="SPOKEWIRE_STATE_DIR", help="Where keys and documents are kept.")
     ] = Path("/var/lib/spokewire"),
     network: Annotated[str | None, typer.Option(help="Which network, if this machine belongs to several.")] = None,
-    api_port: Annotated[int, typer.Option(help="TCP port of the API.", min=1, max=65535)] = 443,
+    api_port: Annotated[
+        int, typer.Option(envvar="SPOKEWIRE_API_PORT", help="TCP port of the API.", min=1, max=65535)
+    ] = 443,
     log_level: Annotated[
         str, typer.Option(envvar="SPOKEWIRE_LOG_LEVEL", help="debug, info, warning or error.")
     ] = "info",

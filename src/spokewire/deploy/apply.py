@@ -14,7 +14,7 @@ from spokewire.api.client import connect
 from spokewire.cloud.provider import Machine
 from spokewire.deploy import gather
 from spokewire.deploy.keeper import make_token, mint, network_id
-from spokewire.deploy.operator import Operator, api_url
+from spokewire.deploy.operator import Operator
 from spokewire.deploy.plan import Action, Observed, Plan, Verb, plan_numbers, plan_settings
 from spokewire.errors import Code, SpokewireError, TemporaryError
 from spokewire.host import clock
@@ -142,15 +142,14 @@ class Deployment:
 
     async def _hand_settings(self, hub: MachineSpec, gone: list[MachineName]) -> None:
         self._progress(hub.name, "waiting for its API")
-        address = hub.address or self._machines[hub.name].public_address
-        assert address is not None
-        while not await self._try_settings(hub, address, gone):
+        url = self._operator.hub_urls(self._machines)[hub.name]
+        while not await self._try_settings(hub, url, gone):  # noqa: ASYNC110 - what is waited for is another machine
             await asyncio.sleep(POLL_S)
 
-    async def _try_settings(self, hub: MachineSpec, address: str, gone: list[MachineName]) -> bool:
+    async def _try_settings(self, hub: MachineSpec, url: str, gone: list[MachineName]) -> bool:
         """Hand the settings over and wait for the hub's tunnel; False if it does not answer yet."""
         try:
-            async with connect(api_url(address), self._operator.identity(self._root)) as client:
+            async with connect(url, self._operator.identity(self._root)) as client:
                 status = await client.fetch_status()
                 if self._plan.settings_reason or status.settings_version == 0:
                     await client.put_settings(await self._sign_settings(gone))

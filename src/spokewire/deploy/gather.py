@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from spokewire.api.client import connect
 from spokewire.cloud.provider import Machine
-from spokewire.deploy.operator import Operator, api_url
+from spokewire.deploy.operator import Operator
 from spokewire.errors import InputError, SpokewireError
 from spokewire.host import clock
 from spokewire.network.documents import Report, verify_chained
@@ -30,10 +30,11 @@ async def gather(operator: Operator, root: Ed25519PrivateKey | None) -> NetworkO
         hub.name: HubEvidence(_state(machines.get(hub.name)), _address(operator, machines, hub.name), None)
         for hub in operator.spec.hubs
     }
+    urls = operator.hub_urls(machines)
     answers: dict[MachineName, tuple[Answer, NodeStatus | None]] = {}
 
     async def ask_hub(name: MachineName) -> None:
-        hubs[name] = await _ask_hub(operator, hubs[name], root)
+        hubs[name] = await _ask_hub(operator, hubs[name], urls.get(name), root)
 
     async def ask_node(machine: Machine, url: str) -> None:
         answers[machine.name] = await _ask_node(url)
@@ -83,13 +84,15 @@ def _verify_report(view: HubView, root: Ed25519PrivateKey) -> NodeStatus | None:
     return report.status if grant.name == view.name else None
 
 
-async def _ask_hub(operator: Operator, evidence: HubEvidence, root: Ed25519PrivateKey | None) -> HubEvidence:
-    if evidence.address is None or root is None or evidence.machine_state == "stopped":
+async def _ask_hub(
+    operator: Operator, evidence: HubEvidence, url: str | None, root: Ed25519PrivateKey | None
+) -> HubEvidence:
+    if url is None or root is None or evidence.machine_state == "stopped":
         return HubEvidence(evidence.machine_state, evidence.address, None, "its address is not known")
     status: HubStatus | None = None
     error = ""
     try:
-        async with connect(api_url(evidence.address), operator.identity(root)) as hub:
+        async with connect(url, operator.identity(root)) as hub:
             status = await hub.fetch_status()
     except SpokewireError as failure:
         error = failure.message

@@ -17,8 +17,6 @@ from spokewire.network.names import MachineName
 from spokewire.network.roster import Roster, merge
 from spokewire.network.spec import NetworkSpec, ProviderName
 
-API_PORT = 443
-
 
 @dataclass
 class Operator:
@@ -50,7 +48,8 @@ class Operator:
             hub.name: hub.address or (machines[hub.name].public_address if hub.name in machines else None)
             for hub in self.spec.hubs
         }
-        return {name: api_url(address) for name, address in addresses.items() if address is not None}
+        ports = {hub.name: hub.api_port for hub in self.spec.hubs}
+        return {name: api_url(address, ports[name]) for name, address in addresses.items() if address is not None}
 
     def identity(self, root: Ed25519PrivateKey) -> Identity:
         """The operator towards a hub."""
@@ -99,6 +98,6 @@ class Operator:
         return Observed(machines, grants, roster, shapes, clock.wall())
 
 
-def api_url(address: str) -> str:
+def api_url(address: str, port: int) -> str:
     """The URL of the API of a hub at an address."""
-    return f"https://[{address}]:{API_PORT}" if ":" in address else f"https://{address}:{API_PORT}"
+    return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"

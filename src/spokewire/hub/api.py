@@ -80,7 +80,9 @@ class Parts:
 
 def build(parts: Parts) -> FastAPI:
     """Build the API over its parts."""
-    app = DescribedApi(title="Spokewire hub", version="1", docs_url=None, redoc_url=None, responses=PROBLEMS)
+    app = DescribedApi(
+        title="Spokewire hub", version="1", docs_url=None, redoc_url=None, redirect_slashes=False, responses=PROBLEMS
+    )
     app.add_middleware(LimitBody, max_bytes=MAX_BODY_BYTES)
     app.add_middleware(LimitRate, bucket=TokenBucket(REQUESTS_PER_S, REQUEST_BURST), now=parts.monotonic)
     app.add_exception_handler(SpokewireError, problem.handle_ours)

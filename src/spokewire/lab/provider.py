@@ -38,6 +38,7 @@ class LabProvider:
             if spec.role == "hub":
                 environment["SPOKEWIRE_PUBLIC_ADDRESS"] = str(wiring.public_address)
                 environment["SPOKEWIRE_OPEN_PORTS"] = " ".join(spec.open_ports)
+                environment["SPOKEWIRE_API_PORT"] = str(spec.api_port)
             return daemon_script(spec.role, environment)
 
         return _describe(machines.create(spec.name, spec.role, spec.nat, boot))

@@ -20,6 +20,10 @@ from spokewire.network.names import (
 )
 
 
+API_PORT = 443
+"""TCP port of a hub's API unless the spec says another."""
+
+
 class Nat(StrEnum):
     """What stands before a lab node, in the words of RFC 4787 (mapping and filtering) and RFC 3489 (the short names)."""
 
@@ -120,6 +124,7 @@ class HubTable(Table):
     name: MachineNameText
     provider: Annotated[ProviderName, _from_toml(ProviderName)] = ProviderName.LAB
     address: AddressText | None = None
+    api_port: int = Field(default=API_PORT, ge=1, le=65535)
     open_ports: tuple[PortText, ...] = Field(default=(), strict=False)
 
 
@@ -153,6 +158,7 @@ class MachineSpec:
     provider: ProviderName
     nat: Nat = Nat.NONE
     address: str | None = None
+    api_port: int = API_PORT
     tags: tuple[str, ...] = ()
     open_ports: tuple[str, ...] = ()
 

@@ -260,6 +260,7 @@ def _hub(table: HubTable) -> MachineSpec:
         role="hub",
         provider=table.provider,
         address=table.address,
+        api_port=table.api_port,
         open_ports=table.open_ports,
     )
 
