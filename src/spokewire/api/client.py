@@ -33,6 +33,7 @@ CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 10.0
 STREAM_SILENCE_S = 20.0
 """A roster stream says something every ten seconds; twice that in silence and it is dead."""
+LAST_PORT = 65535
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """A thousand nodes' records and reports are some 3 MB; a hostile hub must not fill our memory."""
 
@@ -172,6 +173,8 @@ async def _introduce(url: str) -> tuple[HubIntroduction, bytes]:
 
 
 def _http(url: str, context: ssl.SSLContext) -> httpx.AsyncClient:
+    if (httpx.URL(url).port or 0) > LAST_PORT:
+        raise httpx.InvalidURL("there is no such port")
     timeout = httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     return httpx.AsyncClient(base_url=url, verify=context, timeout=timeout, trust_env=False)
 

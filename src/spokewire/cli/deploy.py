@@ -110,7 +110,7 @@ def _conclude(context: "Context", plan: "Plan", outcome: "Outcome") -> int:
         }
     )
     for name, error in failed.items():
-        context.output.say(f"{name} is not ready: {error.message}. {error.hint}", "yellow")
+        context.output.say(f"{name} is not ready: {error.message.rstrip('.')}. {error.hint}", "yellow")
     wanted = len(context.spec.machines)
     if not failed:
         context.output.say(f"{len(outcome.ready)} of {wanted} machines are ready.", "green")

@@ -129,10 +129,10 @@ class Deployment:
                 await self._hand_settings(hub, gone)
         except TimeoutError:
             error = self._operator.errors.get(hub.name)
-            why = "" if error is None else f": {error.message}"
+            why = "its API does not answer" if error is None else error.message.rstrip(".")
             self._fail(
                 hub.name,
-                TemporaryError(Code.TIMEOUT, f"its API did not answer within {timeout_s:.0f} s{why}", hint=_hint(hub)),
+                TemporaryError(Code.TIMEOUT, f"it was not ready within {timeout_s:.0f} s: {why}", hint=_hint(hub)),
             )
         except SpokewireError as error:
             self._fail(hub.name, error)
@@ -153,7 +153,8 @@ class Deployment:
                 status = await client.fetch_status()
                 if self._plan.settings_reason or status.settings_version == 0:
                     await client.put_settings(await self._sign_settings(gone))
-                while (await client.fetch_status()).state is not Health.CONNECTED:
+                while (status := await client.fetch_status()).state is not Health.CONNECTED:
+                    self._operator.errors[hub.name] = TemporaryError(Code.TIMEOUT, f"no tunnel: {status.reason}")
                     self._progress(hub.name, "waiting for its tunnel")
                     await asyncio.sleep(POLL_S)
         except TemporaryError as error:
@@ -197,14 +198,14 @@ class Deployment:
             self._operator.keeper.store_state(replace(state, grant_texts=texts))
 
     async def _wait_for_nodes(self, timeout_s: float) -> None:
-        """Ready means: the node's echo came back, by the node's own signed word and by the hub's."""
+        """Ready means: the node's echo came back, by the node's own signed word and by the hub's. A stock client answers none: it has joined."""
         waiting = {node.name: node for node in self._operator.spec.nodes if node.name not in self.outcome.failed}
         deadline = clock.monotonic() + timeout_s
         if any(hub.name in self.outcome.failed for hub in self._operator.spec.hubs):
             deadline = clock.monotonic()
         while waiting:
             overview = await gather.gather(self._operator, self._root)
-            for name in [MachineName(node.name) for node in overview.nodes if node.state in READY]:
+            for name in [MachineName(node.name) for node in overview.nodes if node.state in READY or not node.agent]:
                 if waiting.pop(name, None) is not None:
                     self.outcome.ready.append(name)
                     self._progress(name, "ready")

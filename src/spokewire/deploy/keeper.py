@@ -77,7 +77,7 @@ class Keeper:
             data = json.loads(files.read(self._state_path) or "{}")
             texts = {MachineName(str(name)): str(text) for name, text in data.get("grants", {}).items()}
             settings = str(data.get("settings", ""))
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             return State()
         grants = {}
         for name, text in texts.items():

@@ -61,5 +61,5 @@ def _parse(text: str) -> Iterator[tuple[str, str, str]]:
         entries = json.loads(text)
         for kind, subject, value in entries:
             yield str(kind), str(subject), str(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return

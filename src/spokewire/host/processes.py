@@ -16,8 +16,8 @@ from spokewire.errors import Code, PermanentError, TemporaryError
 
 log = structlog.get_logger()
 
-TIMEOUT_S = 30.0
-"""Far above what `wg`, `ip` or `nft` ever need: only a hung kernel call takes longer."""
+TIMEOUT_S = 60.0
+"""Far above what `wg`, `ip` or `nft` need: only a hung kernel call takes longer. On an emulated machine under load `ip` was seen to need 30 s."""
 
 PACKAGES = {
     "wg": "wireguard-tools",

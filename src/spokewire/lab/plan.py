@@ -15,6 +15,8 @@ LAST = 250
 STATUS_PORT = 8000
 LAN_ROUTER = "192.168.1.1"
 LAN_MACHINE = "192.168.1.2"
+_SIDES = 10_000
+"""Of the dice that lose packets: one side is a hundredth of a percent. All of them are no question for nftables."""
 _NUMBER = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,2})?")
 
 
@@ -154,8 +156,8 @@ def parse_fault(words: tuple[str, ...], before: LinkFault) -> LinkFault:
                 fault = replace(fault, loss_pct=_number(word, value.removesuffix("%"), 0, 100))
             case "rate":
                 fault = replace(fault, rate=_rate(word, value))
-            case "mtu":
-                fault = replace(fault, mtu=int(_number(word, value.replace(".", "?"), 576, 1500)))
+            case "mtu" if value.isdigit():
+                fault = replace(fault, mtu=int(_number(word, value, 576, 1500)))
             case _:
                 raise _bad(word)
     return fault
@@ -168,7 +170,7 @@ def loss_rules(wiring: Wiring, fault: LinkFault) -> str:
     if not fault.loss_pct:
         return head
     share = round(fault.loss_pct * 100)
-    dice = f"numgen random mod 10000 < {share} drop"
+    dice = f"numgen random mod {_SIDES} < {share} drop" if share < _SIDES else "drop"
     sent, received = f'iifname "{wiring.uplink}" {dice}', f'oifname "{wiring.uplink}" {dice}'
     return f"""{head}{table} {{
     chain passing {{ type filter hook forward priority 0; {sent}; {received}; }}
@@ -187,7 +189,7 @@ def _rate(word: str, value: str) -> str:
 
 
 def _number(word: str, text: str, least: float, most: float) -> float:
-    """Read a plain decimal number: `tc` and `nft` read no other spelling of it, and nftables rolls dice of 10,000 sides."""
+    """Read a plain decimal number: `tc` and `nft` read no other spelling of it."""
     if _NUMBER.fullmatch(text) is None or not least <= float(text) <= most:
         raise _bad(word)
     return float(text)

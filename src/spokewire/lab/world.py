@@ -134,8 +134,14 @@ def start_world(folder: Path, *, dies_with_us: bool = False) -> World:
 
 
 def become(world: World, argv: Sequence[str], extra: Mapping[str, str] | None = None) -> None:
-    """Go on inside the world, as another process in our place; does not return."""
-    processes.replace_self(world.enter(argv), {**world.environment(), **(extra or {})})
+    """Go on inside the world, as another process in our place; does not return.
+
+    `nsenter` stays between us and the command, so two things are seen to. A killed command must not go on behind the user's back, holding
+    the network's lock: it dies with `nsenter`. An interrupt from the terminal is the command's to handle: `nsenter` waits for it.
+    """
+    command = ["setpriv", "--pdeathsig", "KILL", "--", "env", "--default-signal=INT", *argv]
+    inside = ["env", "--ignore-signal=INT", *world.enter(command)]
+    processes.replace_self(inside, {**world.environment(), **(extra or {})})
 
 
 def _bare(command: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from itertools import islice
 
 from spokewire.network.names import MachineName, NetworkId, natural_order
 
@@ -66,7 +67,8 @@ def assign_numbers(
     numbers = dict(taken)
     used = set(taken.values())
     for names, first, room in ((hubs, FIRST_HUB, plan.hub_room), (nodes, FIRST_NODE, plan.node_room)):
-        free = [number for number in range(first, first + room) if number not in used]
-        for position, name in enumerate(sorted((name for name in names if name not in taken), key=natural_order)):
+        new = sorted((name for name in names if name not in taken), key=natural_order)
+        free = list(islice((number for number in range(first, first + room) if number not in used), len(new)))
+        for position, name in enumerate(new):
             numbers[name] = free[position]
     return numbers

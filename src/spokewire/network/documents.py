@@ -310,7 +310,11 @@ def verify_proof(text: str, root: Ed25519PublicKey, network: NetworkId, audience
             Code.PROOF_INVALID, f"The proof of who is calling does not hold: {error.message}", hint=hint
         ) from error
     if proof.network != network or proof.audience != audience:
-        raise InputError(Code.PROOF_INVALID, "The proof was made for another hub or network.")
+        raise InputError(
+            Code.PROOF_INVALID,
+            "The proof was made for another hub or network.",
+            hint="Make one for this hub: GET /v1/hub says which it is.",
+        )
     if not -CLOCK_TOLERANCE_S <= now - proof.issued_at <= PROOF_LIFETIME_S + CLOCK_TOLERANCE_S:
         raise InputError(
             Code.CLOCK_SKEW, "The proof is too old or from the future.", hint="Set the clock, or use the hub's."

@@ -128,4 +128,14 @@ def _judge_cut_off(hubs: Sequence[PeerStatus], blocking: str) -> Health:
         return Health(State.STARTING, "no hub is known yet")
     if all(hub.state is State.STARTING for hub in hubs):
         return Health(State.STARTING, "no echo has come back from a hub yet")
-    return Health(State.DISCONNECTED, "; ".join(f"{hub.name}: {hub.reason}" for hub in hubs))
+    return Health(State.DISCONNECTED, "; ".join(_tell_silence(hub) for hub in hubs))
+
+
+def _tell_silence(hub: PeerStatus) -> str:
+    """A tunnel that once came up and fell silent is another fault than one that never got a packet through."""
+    never = (
+        ", and no WireGuard handshake ever: UDP seems to be blocked on the way"
+        if hub.last_handshake_age_s is None
+        else ""
+    )
+    return f"{hub.name}: {hub.reason}{never}"

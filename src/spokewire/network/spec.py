@@ -19,7 +19,6 @@ from spokewire.network.names import (
     is_network_name,
 )
 
-
 API_PORT = 443
 """TCP port of a hub's API unless the spec says another."""
 

@@ -32,7 +32,7 @@ class RosterFile:
         """Load and verify every document again; what does not hold is left out, and a file that is no roster is no roster."""
         try:
             documents = json.loads(files.read(self._path) or "[]")
-        except (ValueError, SpokewireError):
+        except (ValueError, RecursionError, SpokewireError):
             log.warning("roster file unreadable", path=str(self._path))
             return empty
         if not isinstance(documents, list):

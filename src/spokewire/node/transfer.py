@@ -65,6 +65,11 @@ class TransferService:
         self.close()
         self._server = await asyncio.start_server(self._converse, sock=bind(socket.SOCK_STREAM, address, PORT))
 
+    @property
+    def conversations(self) -> int:
+        """How many are under way."""
+        return self._open
+
     def close(self) -> None:
         """Stop listening."""
         if self._server is not None:
@@ -79,6 +84,9 @@ class TransferService:
                     await _answer(reader, writer)
         except (TimeoutError, OSError, asyncio.IncompleteReadError):
             log.debug("transfer ended early")
+        except asyncio.CancelledError:
+            # Only the end of the daemon cancels a conversation; asyncio's streams would log that as a failure.
+            log.debug("transfer cut off")
         finally:
             self._open -= 1
             writer.close()
