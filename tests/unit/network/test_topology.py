@@ -1,0 +1,81 @@
+from ipaddress import IPv4Interface, IPv4Network, ip_network
+
+import pytest
+
+from spokewire.network.documents import Member
+from spokewire.network.roster import Roster
+from spokewire.network.topology import host_routes, overlay_addresses, overlay_ip, path_to, plan_hub, plan_node
+from tests.builders import NOW, ROOT, make_grant, make_roster, make_wireguard_key
+
+ROSTER = make_roster(["hub-1", "node-1", "node-2"])
+ULA = "" if ROSTER.plan is None else str(ROSTER.plan.ula)
+
+
+def find(roster: Roster, name: str) -> Member:
+    return next(member for member in roster.members(NOW) if member.name == name)
+
+
+def test_before_settings_are_known_no_interface_is_wanted() -> None:
+    empty = Roster(ROOT.public_key())
+    assert plan_node(empty, make_grant("node-1"), NOW) is None
+    assert plan_hub(empty, make_grant("hub-1"), NOW) is None
+
+
+def test_a_node_has_the_hub_as_its_only_peer_for_the_whole_overlay_and_keeps_its_nat_open() -> None:
+    wanted = plan_node(ROSTER, make_grant("node-1"), NOW)
+    assert wanted is not None
+    assert wanted.listen_port is None
+    assert wanted.mtu == 1420
+    (hub,) = wanted.peers
+    assert (hub.name, hub.endpoint, hub.keepalive_s) == ("hub-1", "203.0.113.1:51820", 25)
+    assert hub.public_key == make_wireguard_key(make_grant("hub-1").id)
+    assert hub.allowed_ips == {IPv4Network("10.88.0.0/24"), ip_network(ULA)}
+
+
+def test_a_hub_lets_each_node_use_its_own_addresses_only_and_waits_to_be_called() -> None:
+    wanted = plan_hub(ROSTER, make_grant("hub-1"), NOW)
+    assert wanted is not None
+    assert wanted.listen_port == 51820
+    assert [peer.name for peer in wanted.peers] == ["node-1", "node-2"]
+    for peer, address in zip(wanted.peers, ("10.88.0.11", "10.88.0.12"), strict=True):
+        assert peer.endpoint is None
+        assert peer.keepalive_s == 0
+        assert IPv4Network(address) in peer.allowed_ips
+        assert {network.num_addresses for network in peer.allowed_ips} == {1}
+        assert {network.version for network in peer.allowed_ips} == {4, 6}
+
+
+def test_no_two_nodes_share_an_allowed_address_on_the_hub() -> None:
+    roster = make_roster(["hub-1", *(f"node-{number}" for number in range(1, 60))])
+    wanted = plan_hub(roster, make_grant("hub-1"), NOW)
+    assert wanted is not None
+    addresses = [address for peer in wanted.peers for address in peer.allowed_ips]
+    assert len(addresses) == len(set(addresses)) == 118
+
+
+def test_an_address_comes_with_the_route_to_the_whole_overlay() -> None:
+    assert ROSTER.plan is not None
+    v4, v6 = overlay_addresses(ROSTER.plan, 11)
+    assert v4 == IPv4Interface("10.88.0.11/24")
+    assert v6.network == ROSTER.plan.ula
+    assert overlay_ip(ROSTER.plan, find(ROSTER, "node-1")) == v4.ip
+    assert host_routes(ROSTER.plan, 11) == {ip_network(v4.ip), ip_network(v6.ip)}
+
+
+@pytest.mark.parametrize(("names", "path"), [(["hub-1", "node-1"], "via hub-1"), (["node-1"], "none")])
+def test_the_path_names_the_hub_or_says_that_there_is_none(names: list[str], path: str) -> None:
+    roster = make_roster(names)
+    assert path_to(roster, NOW) == path
+    wanted = plan_node(roster, make_grant("node-1"), NOW)
+    assert wanted is not None
+    assert len(wanted.peers) == (path != "none")
+
+
+def test_a_revoked_node_is_no_peer_of_the_hub_and_a_revoked_hub_no_peer_of_a_node() -> None:
+    revoked = frozenset({make_grant("node-1").id, make_grant("hub-1").id})
+    roster = make_roster(["node-2"], revoked=revoked)
+    hub, node = plan_hub(roster, make_grant("hub-1"), NOW), plan_node(roster, make_grant("node-2"), NOW)
+    assert hub is not None
+    assert node is not None
+    assert [peer.name for peer in hub.peers] == ["node-2"]
+    assert node.peers == ()

@@ -1,0 +1,160 @@
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_network
+from typing import Any
+
+import pytest
+
+from spokewire.network.names import MachineName, WireGuardKey
+from spokewire.network.topology import InterfaceSpec, PeerSpec
+from spokewire.wireguard.configuration import (
+    InterfaceObserved,
+    PeerObserved,
+    RemovePeer,
+    SetInterface,
+    SetPeer,
+    diff_interface,
+    format_peers,
+    format_wg_quick,
+    parse_dump,
+)
+from tests.builders import make_wireguard_key
+
+MINE, HUB, OTHER = (make_wireguard_key(word) for word in ("mine", "hub", "other"))
+ROUTES: frozenset[IPv4Network | IPv6Network] = frozenset({ip_network("10.88.0.0/24"), ip_network("fd00::/64")})
+PEER = PeerSpec(MachineName("hub-1"), HUB, ROUTES, "hub.example.com:51820", 25)
+WANTED = InterfaceSpec((IPv4Interface("10.88.0.11/24"), IPv6Interface("fd00::b/64")), (PEER,))
+ENDPOINTS = {"hub.example.com:51820": "192.0.2.1:51820"}
+
+
+def observe(key: WireGuardKey = HUB, **changes: Any) -> PeerObserved:
+    values: dict[str, Any] = {
+        "public_key": key,
+        "endpoint": "192.0.2.1:51820",
+        "allowed_ips": ROUTES,
+        "last_handshake_at": 1,
+        "received_bytes": 0,
+        "sent_bytes": 0,
+        "keepalive_s": 25,
+    }
+    return PeerObserved(**(values | changes))
+
+
+def found(*peers: PeerObserved, public_key: WireGuardKey | None = MINE, listen_port: int = 40000) -> InterfaceObserved:
+    return InterfaceObserved(public_key, listen_port, {peer.public_key: peer for peer in peers})
+
+
+def test_an_interface_that_is_right_is_not_touched() -> None:
+    assert diff_interface(WANTED, MINE, found(observe()), ENDPOINTS) == []
+
+
+@pytest.mark.parametrize("endpoint", ["198.51.100.9:1234", "[2001:db8::1]:51820"])
+def test_a_peer_that_roamed_is_left_where_it_is(endpoint: str) -> None:
+    assert diff_interface(WANTED, MINE, found(observe(endpoint=endpoint)), ENDPOINTS) == []
+
+
+@pytest.mark.parametrize(
+    ("observed", "reason"),
+    [
+        (found(), "it is missing"),
+        (found(observe(allowed_ips=frozenset())), "its allowed IPs differ"),
+        (found(observe(allowed_ips=ROUTES | {ip_network("0.0.0.0/0")})), "its allowed IPs differ"),
+        (found(observe(keepalive_s=0)), "its keepalive differs"),
+        (found(observe(endpoint=None)), "it has no endpoint"),
+    ],
+)
+def test_a_peer_that_differs_is_set_once_with_the_reason(observed: InterfaceObserved, reason: str) -> None:
+    assert diff_interface(WANTED, MINE, observed, ENDPOINTS) == [SetPeer(PEER, "192.0.2.1:51820", reason)]
+
+
+def test_a_name_that_does_not_resolve_now_does_not_hold_the_peer_back() -> None:
+    assert diff_interface(WANTED, MINE, found(), {}) == [SetPeer(PEER, None, "it is missing")]
+    assert diff_interface(WANTED, MINE, found(observe(endpoint=None)), {}) == []
+
+
+@pytest.mark.parametrize(
+    ("public_key", "listen_port", "wanted_port", "reason"),
+    [
+        (None, 51820, 51820, "the private key is not set"),
+        (OTHER, 51820, 51820, "the private key is another"),
+        (MINE, 4000, 51820, "the listen port is 4000"),
+        (None, 4000, None, "the private key is not set"),
+    ],
+)
+def test_a_wrong_key_or_port_is_set_with_the_reason(
+    public_key: WireGuardKey | None, listen_port: int, wanted_port: int | None, reason: str
+) -> None:
+    wanted = InterfaceSpec(WANTED.addresses, (), listen_port=wanted_port)
+    observed = found(public_key=public_key, listen_port=listen_port)
+    assert diff_interface(wanted, MINE, observed, {}) == [SetInterface(wanted_port, reason)]
+
+
+def test_who_is_no_member_any_more_is_removed_before_others_are_added() -> None:
+    changes = diff_interface(WANTED, MINE, found(observe(OTHER), public_key=None), ENDPOINTS)
+    assert [type(change) for change in changes] == [SetInterface, RemovePeer, SetPeer]
+    assert changes[1] == RemovePeer(OTHER, "it is not a member")
+
+
+DUMP = f"(hidden)\t{MINE}\t51820\toff"
+
+
+def test_what_wg_prints_is_read_whole() -> None:
+    peer = f"{HUB}\t(none)\t192.0.2.1:51820\t10.88.0.0/24,fd00::/64\t1700000000\t10\t20\t25"
+    bare = f"{OTHER}\t(none)\t(none)\t(none)\t0\t0\t0\toff"
+    observed = parse_dump(f"{DUMP}\n{peer}\n{bare}\n")
+    assert (observed.public_key, observed.listen_port) == (MINE, 51820)
+    assert observed.peers[HUB] == observe(last_handshake_at=1_700_000_000, received_bytes=10, sent_bytes=20)
+    assert observed.peers[OTHER] == observe(
+        OTHER, endpoint=None, allowed_ips=frozenset(), last_handshake_at=None, keepalive_s=0
+    )
+
+
+def test_an_interface_without_a_key_has_none() -> None:
+    assert parse_dump("(none)\t(none)\t0\toff\n") == InterfaceObserved(None, 0, {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n",
+        "interface: wg0",
+        "a\tb\tc",
+        "a\tb\tc\td",
+        f"{DUMP}\nx",
+        f"{DUMP}\n\t\t\t\t\t\t\t",
+        f"{DUMP}\n{HUB}\t(none)\t(none)\tnonsense\t0\t0\t0\toff",
+        f"{DUMP}\n{HUB}\t(none)\t(none)\t(none)\tnever\t0\t0\toff",
+    ],
+)
+def test_what_is_no_dump_is_refused_instead_of_being_taken_for_an_empty_interface(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_dump(text)
+
+
+def test_peers_are_written_as_wg_addconf_reads_them() -> None:
+    text = format_peers(
+        [SetPeer(PEER, "192.0.2.1:51820", ""), SetPeer(PeerSpec(MachineName("n"), OTHER, ROUTES), None, "")]
+    )
+    assert text == (
+        f"[Peer]\nPublicKey = {HUB}\nAllowedIPs = 10.88.0.0/24, fd00::/64\n"
+        "Endpoint = 192.0.2.1:51820\nPersistentKeepalive = 25\n\n"
+        f"[Peer]\nPublicKey = {OTHER}\nAllowedIPs = 10.88.0.0/24, fd00::/64\nPersistentKeepalive = off\n\n"
+    )
+    assert format_peers([]) == ""
+
+
+def test_a_stock_client_gets_a_whole_wg_quick_file() -> None:
+    assert format_wg_quick(WANTED, "SECRET=", "phone\nof network demo").splitlines() == [
+        "# phone",
+        "# of network demo",
+        "[Interface]",
+        "PrivateKey = SECRET=",
+        "Address = 10.88.0.11/24, fd00::b/64",
+        "MTU = 1420",
+        "",
+        "# hub-1",
+        "[Peer]",
+        f"PublicKey = {HUB}",
+        "AllowedIPs = 10.88.0.0/24, fd00::/64",
+        "Endpoint = hub.example.com:51820",
+        "PersistentKeepalive = 25",
+    ]
