@@ -22,8 +22,16 @@ async def serve(folder: Path, network: Network) -> None:
     parts.membership.take(network.settings())
     parts.membership.applied(parts.membership.version)
     print(port, flush=True)
-    await run_until_stopped({"api": listener.serve(api.build(parts), 256)})
+    await run_until_stopped({"api": listener.serve(api.build(parts), 256), "parent": end_with_parent()})
     parts.membership.close()
+
+
+async def end_with_parent() -> None:
+    """End when the test that started this process is gone, however it went: its end of our standard input closes."""
+    closed, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_reader(sys.stdin, closed.set)
+    await closed.wait()
+    sys.exit("the test is gone")
 
 
 if __name__ == "__main__":

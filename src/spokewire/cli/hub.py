@@ -56,7 +56,7 @@ def run(
     if faults:
         raise InputError(Code.REQUEST_INVALID, "The hub cannot be started like this.", faults=faults)
     logs.configure(log_level)
-    token = os.environ.pop("SPOKEWIRE_TOKEN", None)
+    token = os.environ.pop("SPOKEWIRE_TOKEN", None) or None
     asyncio.run(
         main.run(
             main.Settings(

@@ -11,6 +11,7 @@ from spokewire.cli import options
 
 if TYPE_CHECKING:
     from spokewire.cli.context import Context
+    from spokewire.network.names import MachineName
     from spokewire.network.spec import MachineSpec
 
 app = typer.Typer(help="Run a node, or manage the nodes of a network.", no_args_is_help=True, rich_markup_mode=None)
@@ -41,7 +42,7 @@ def run(
     from spokewire.node import main
 
     logs.configure(log_level)
-    token = os.environ.pop("SPOKEWIRE_TOKEN", None)
+    token = os.environ.pop("SPOKEWIRE_TOKEN", None) or None
     if token is None and token_file is not None:
         token = files.read(token_file)
     asyncio.run(main.run(main.Settings(state_folder=state_dir, token=token, network=network, status_port=status_port)))
@@ -102,10 +103,10 @@ def remove(
     as_json: options.Json = False,
 ) -> int:
     """Remove a node from the spec and from the network: it loses access everywhere at once, and for good."""
-    from spokewire.cli import deploy
     from spokewire.cli.context import Context
     from spokewire.deploy.editor import remove_node
     from spokewire.errors import Code, InputError
+    from spokewire.network.names import MachineName
 
     context = Context(config, as_json=as_json)
     machine = _find_removable(context, name)
@@ -118,7 +119,7 @@ def remove(
         if machine is not None:
             remove_node(context.path, name)
             context.reload()
-        return asyncio.run(deploy.run(context, confirmed=True, timeout_s=deploy.TIMEOUT_S))
+        return asyncio.run(_remove(context, MachineName(name)))
 
 
 @app.command(
@@ -167,6 +168,37 @@ def export(name: Name, config: options.Config = options.DEFAULT_CONFIG, as_json:
     context.output.result({"name": name, "wg_quick": text})
     if not as_json:
         context.output.raw(text)
+    return 0
+
+
+REMOVAL_TIMEOUT_S = 20.0
+"""How long a hub may take to answer before the removal goes on without it."""
+
+
+async def _remove(context: "Context", name: "MachineName") -> int:
+    """Revoke a node's grant on every hub and remove its machine; 3 if a hub could not be told."""
+    from spokewire.deploy.apply import Deployment
+    from spokewire.deploy.plan import plan_removal
+
+    operator = context.operator()
+    if not context.keeper.has_key():
+        context.output.result({"removed": name, "revoked": True, "missing": []})
+        context.output.say(f"Removed {name} from the spec. Nothing was deployed.")
+        return 0
+    observed = await operator.observe()
+    with context.output.progress() as progress:
+        deployment = Deployment(operator, plan_removal(name), observed, context.keeper.load_key(), progress)
+        outcome = await deployment.remove(REMOVAL_TIMEOUT_S)
+    failed = [{"name": machine, "reason": error.message} for machine, error in outcome.failed.items()]
+    context.output.result({"removed": name, "revoked": not failed, "missing": failed})
+    for item in failed:
+        context.output.say(f"{item['name']}: {item['reason'].rstrip('.')}.", "yellow")
+    if failed:
+        context.output.say(
+            f"{name} is out of the spec, but not every hub knows: run spokewire deploy when they answer.", "red"
+        )
+        return 3
+    context.output.say(f"{name} is removed and revoked.", "green")
     return 0
 
 

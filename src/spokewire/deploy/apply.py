@@ -73,6 +73,12 @@ class Deployment:
         await self._wait_for_nodes(timeout_s)
         return self.outcome
 
+    async def remove(self, timeout_s: float) -> Outcome:
+        """Carry out a plan that only removes: hubs are told first, so that access ends at once, then machines go."""
+        await self._settle(timeout_s)
+        await self._destroy([action for action in self._plan.actions if action.verb is Verb.DESTROY])
+        return self.outcome
+
     def _mint(self, numbers: Mapping[MachineName, int]) -> dict[MachineName, tuple[str, Ed25519PrivateKey]]:
         """Mint what the new machines need, and keep it before any machine is made."""
         minted = {}
@@ -142,7 +148,9 @@ class Deployment:
 
     async def _hand_settings(self, hub: MachineSpec, gone: list[MachineName]) -> None:
         self._progress(hub.name, "waiting for its API")
-        url = self._operator.hub_urls(self._machines)[hub.name]
+        url = self._operator.hub_urls(self._machines).get(hub.name)
+        if url is None:
+            raise TemporaryError(Code.NOT_DEPLOYED, f"{hub.name} is not deployed", hint="Run: spokewire deploy.")
         while not await self._try_settings(hub, url, gone):  # noqa: ASYNC110 - what is waited for is another machine
             await asyncio.sleep(POLL_S)
 

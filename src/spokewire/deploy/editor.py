@@ -51,6 +51,7 @@ def add_node(path: Path, name: str, provider: str, nat: str | None) -> NetworkSp
         raise InputError(
             Code.SPEC_INVALID, "nodes is written inline in the spec.", hint="Write it as [[nodes]] tables."
         )
+    table.trivia.indent = "\n"
     nodes.append(table)
     return _store(path, document)
 

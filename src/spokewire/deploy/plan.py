@@ -89,6 +89,11 @@ def plan_deploy(spec: NetworkSpec, observed: Observed) -> Plan:
     return Plan(tuple(actions), _settings_reason(spec, current, known=observed.roster is not None, gone=gone))
 
 
+def plan_removal(name: MachineName) -> Plan:
+    """Plan the removal of one node and nothing else: its grant is revoked, then its machine, if it has one, is destroyed."""
+    return Plan((Action(Verb.DESTROY, name, "node", "it is removed"),), f"{name} is revoked")
+
+
 def plan_settings(
     spec: NetworkSpec, network: NetworkId, current: Settings | None, revoke: Sequence[str], now: float
 ) -> Settings:

@@ -14,7 +14,7 @@ PUBLIC = 0o644
 
 def write(path: Path, text: str, mode: int = PRIVATE) -> None:
     """Write a file so that a reader, or a power cut, sees the old text or the new one and nothing between."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.new")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "w") as file:

@@ -17,7 +17,7 @@ from spokewire.errors import Code, PermanentError, TemporaryError
 log = structlog.get_logger()
 
 TIMEOUT_S = 60.0
-"""Far above what `wg`, `ip` or `nft` need: only a hung kernel call takes longer. On an emulated machine under load `ip` was seen to need 30 s."""
+"""Far above what `wg`, `ip` or `nft` need: only a hung kernel call takes longer. On an emulated machine under load `ip` was seen to need more than 30 s."""
 
 PACKAGES = {
     "wg": "wireguard-tools",

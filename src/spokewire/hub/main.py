@@ -153,10 +153,13 @@ class Hub:
             version=VERSION,
         )
 
-    def clean_up(self) -> None:
-        """Undo all that the journal names."""
+    async def clean_up(self) -> None:
+        """Close what is open, and undo all that the journal names."""
         self.echo.close()
         self.membership.close()
+        await asyncio.to_thread(self._undo)
+
+    def _undo(self) -> None:
         for kind, subject, value in self.journal.newest_first():
             match kind:
                 case "table":
@@ -238,7 +241,7 @@ async def run(settings: Settings) -> None:
             }
         )
     finally:
-        await asyncio.to_thread(hub.clean_up)
+        await hub.clean_up()
         lock.release()
 
 

@@ -34,6 +34,10 @@ class AddressPlan:
         """The overlay IPv6 address of a host number."""
         return self.ula[number]
 
+    def holds(self, number: int) -> bool:
+        """Whether a host number is some machine's: neither the network's own address, nor the broadcast address, nor beyond."""
+        return 0 < number < self.cidr.num_addresses - 1
+
     @property
     def node_room(self) -> int:
         """How many nodes fit: every host number from FIRST_NODE, less the broadcast address."""

@@ -14,10 +14,11 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from spokewire.errors import Code, InputError
-from spokewire.network.keys import decode_base64url, parse_public_key, parse_wireguard_key
+from spokewire.network.addresses import LONGEST_PREFIX, SHORTEST_PREFIX
+from spokewire.network.keys import parse_public_key, parse_wireguard_key
 from spokewire.network.names import MachineName, NetworkId, is_machine_name, is_network_name
 from spokewire.network.proof import PairResult
 from spokewire.network.spec import PortText, Relay
@@ -44,12 +45,21 @@ def _accept(check: Any) -> AfterValidator:
     return AfterValidator(run)
 
 
+def _parse_block(value: object) -> IPv4Network:
+    if not isinstance(value, str | IPv4Network):
+        raise ValueError("not text")  # noqa: TRY004 - pydantic wants ValueError
+    block = IPv4Network(value)
+    if not SHORTEST_PREFIX <= block.prefixlen <= LONGEST_PREFIX:
+        raise ValueError("too small or too large")
+    return block
+
+
 NetworkText = Annotated[str, _accept(is_network_name)]
 NameText = Annotated[str, _accept(is_machine_name)]
 Ed25519Text = Annotated[str, _accept(parse_public_key)]
 WireGuardText = Annotated[str, _accept(parse_wireguard_key)]
 Instant = Annotated[int, Field(ge=0, le=_MAX_SECONDS)]
-Cidr = Annotated[IPv4Network, Field(strict=False), PlainSerializer(str, return_type=str)]
+Cidr = Annotated[IPv4Network, Field(strict=False), BeforeValidator(_parse_block), PlainSerializer(str, return_type=str)]
 
 
 class Document(BaseModel):
@@ -88,7 +98,10 @@ class Record(Document):
     grant: str
     sequence: Annotated[int, Field(ge=1, le=2**53)]
     wireguard_key: WireGuardText
-    endpoint: Annotated[str, Field(max_length=300)] | None = None
+    endpoint: (
+        Annotated[str, Field(max_length=300, pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")] | None
+    ) = None
+    """Goes into WireGuard's configuration, so that nothing but an address or name and a port may stand here."""
     api_url: Annotated[str, Field(max_length=300, pattern=r"^https://")] | None = None
     certificate: Annotated[str, Field(max_length=8192)] | None = None
 
@@ -223,7 +236,6 @@ def verify(kind: type[D], text: str, key: Ed25519PublicKey) -> D:
     if header.get("typ") != kind.typ or set(header) != {"alg", "typ"}:
         raise InputError(Code.DOCUMENT_KIND, f"The document is not a {kind.typ}.")
     try:
-        decode_base64url(text.rpartition(".")[2])  # One spelling of each signature, so that texts can be compared.
         payload = _JWS.decode(text, key, algorithms=["EdDSA"])
     except jwt.InvalidSignatureError as error:
         raise InputError(

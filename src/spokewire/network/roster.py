@@ -75,18 +75,17 @@ class Roster:
         return self._members("node", now)
 
     def _members(self, role: Role, now: float) -> list[Member]:
-        owners: dict[int, Member] = {}
+        plan, owners = self.plan, dict[int, Member]()
         for member in self.records.values():
-            if self._holds(member.grant, now):
+            if self._holds(member.grant, plan, now):
                 rival = owners.setdefault(member.grant.number, member)
                 if rival is not member and _is_newer(member, rival):
                     owners[member.grant.number] = member
         found = [member for member in owners.values() if member.grant.role == role]
         return sorted(found, key=lambda member: natural_order(member.grant.name))
 
-    def _holds(self, grant: Grant, now: float) -> bool:
-        fits = self.settings is None or 0 < grant.number < self.settings.cidr.num_addresses - 1
-        return fits and now < grant.expires_at and not self.is_revoked(grant.id)
+    def _holds(self, grant: Grant, plan: AddressPlan | None, now: float) -> bool:
+        return (plan is None or plan.holds(grant.number)) and now < grant.expires_at and not self.is_revoked(grant.id)
 
     def is_revoked(self, grant_id: str) -> bool:
         """Whether the settings revoke this grant."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
+from spokewire.errors import Code, InputError
 from spokewire.network.addresses import AddressPlan
 from spokewire.network.documents import Grant, Member
 from spokewire.network.names import MachineName, WireGuardKey
@@ -52,23 +53,34 @@ def host_routes(plan: AddressPlan, number: int) -> frozenset[IPv4Network | IPv6N
 
 
 def plan_node(roster: Roster, me: Grant, now: float) -> InterfaceSpec | None:
-    """The interface of a node; None until settings are known (DESIGN sections 3.1 and 3.2)."""
+    """The interface of a node; None until settings are known; InputError if they have no address for it (DESIGN sections 3.1 and 3.2)."""
     plan = roster.plan
     if plan is None or roster.settings is None:
         return None
+    _refuse_outside(plan, me)
     return InterfaceSpec(overlay_addresses(plan, me.number), _plan_peers(roster, roster.settings.relay, plan, now))
 
 
 def plan_hub(roster: Roster, me: Grant, now: float) -> InterfaceSpec | None:
-    """The interface of a hub: every node is a peer with its own addresses; None until settings are known."""
+    """The interface of a hub: every node is a peer with its own addresses; None and InputError as for a node."""
     plan = roster.plan
     if plan is None:
         return None
+    _refuse_outside(plan, me)
     peers = tuple(
         PeerSpec(node.name, WireGuardKey(node.record.wireguard_key), host_routes(plan, node.grant.number))
         for node in roster.nodes(now)
     )
     return InterfaceSpec(overlay_addresses(plan, me.number), peers, listen_port=HUB_PORT)
+
+
+def _refuse_outside(plan: AddressPlan, me: Grant) -> None:
+    if not plan.holds(me.number):
+        raise InputError(
+            Code.DOCUMENT_CHAIN,
+            f"The address plan {plan.cidr} has no room for {me.name}, which was granted host number {me.number}.",
+            hint=f"Ask the operator for a new token: spokewire node token {me.name}.",
+        )
 
 
 def path_to(roster: Roster, now: float) -> str:

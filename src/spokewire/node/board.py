@@ -61,6 +61,8 @@ class Board:
         self._health = health
         identity, plan = self.identity, None if self.roster is None else self.roster.plan
         number = None if identity is None else identity.token.grant.number
+        if plan is None or number is None or not plan.holds(number):
+            plan, number = None, None
         return NodeStatus(
             node="" if identity is None else identity.token.grant.name,
             network="" if identity is None else identity.token.grant.network_name,

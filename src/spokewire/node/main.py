@@ -153,10 +153,13 @@ class Node:
             "device": self.watch_device(),
         }
 
-    def clean_up(self) -> None:
-        """Undo all that the journal names."""
+    async def clean_up(self) -> None:
+        """Close what is open, and undo all that the journal names."""
         self.prober.service.close()
         self.transfer.close()
+        await asyncio.to_thread(self._undo)
+
+    def _undo(self) -> None:
         for kind, subject, _ in self.journal.newest_first():
             match kind:
                 case "table":
@@ -240,6 +243,6 @@ async def run(settings: Settings) -> None:
         await run_until_stopped({"status": listener.serve(app, MAX_CONNECTIONS), "node": live()})
     finally:
         if not ready.empty():
-            await asyncio.to_thread(ready.get_nowait().clean_up)
+            await ready.get_nowait().clean_up()
         if lock is not None:
             lock.release()

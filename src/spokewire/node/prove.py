@@ -20,7 +20,9 @@ SINK_BYTES = 2**40
 async def prove_pair(source: str, target: str, address: str, prober: Prober, *, bandwidth: bool) -> PairResult:
     """Show traffic from this node (`source`) to the peer at an overlay address; failures are part of the result, not raised."""
     rtt_ms, loss_pct = await prober.measure(address, ECHOES_PER_PAIR, ECHO_SPACING_S)
-    result = PairResult(source=source, target=target, rtt_ms=rtt_ms, udp_loss_pct=loss_pct)
+    result = PairResult(
+        source=source, target=target, rtt_ms=None if rtt_ms is None else round(rtt_ms, 3), udp_loss_pct=loss_pct
+    )
     connected, checked, error = await _attempt(lambda: _check(address))
     result = result.model_copy(update={"tcp_ok": connected, "checksum_ok": checked, "error": error})
     if bandwidth and connected:

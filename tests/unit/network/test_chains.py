@@ -105,6 +105,10 @@ SETTINGS_HEAD = {"alg": "EdDSA", "typ": Settings.typ}
         (make_record(), Code.DOCUMENT_KIND),
         (encode_jws(SETTINGS_HEAD, dump(make_settings(), version=0)), Code.DOCUMENT_MALFORMED),
         (encode_jws(SETTINGS_HEAD, dump(make_settings(), cidr="10.88.0.1/24")), Code.DOCUMENT_MALFORMED),
+        (encode_jws(SETTINGS_HEAD, dump(make_settings(), cidr=True)), Code.DOCUMENT_MALFORMED),
+        (encode_jws(SETTINGS_HEAD, dump(make_settings(), cidr=168_000_000)), Code.DOCUMENT_MALFORMED),
+        (encode_jws(SETTINGS_HEAD, dump(make_settings(), cidr="10.88.0.0/29")), Code.DOCUMENT_MALFORMED),
+        (encode_jws(SETTINGS_HEAD, dump(make_settings(), cidr="0.0.0.0/0")), Code.DOCUMENT_MALFORMED),
         (encode_jws(SETTINGS_HEAD, dump(make_settings(), relay="teleport")), Code.DOCUMENT_MALFORMED),
         (encode_jws(SETTINGS_HEAD, dump(make_settings(), revoked=[1])), Code.DOCUMENT_MALFORMED),
         (

@@ -26,6 +26,7 @@ from tests.builders import (
     NOW,
     ROOT,
     STRANGER,
+    attempt,
     dump,
     encode_jws,
     make_grant,
@@ -135,6 +136,12 @@ def test_a_grant_that_is_not_as_it_should_be_is_refused_by_the_code_that_says_wh
     with pytest.raises(InputError) as caught:
         verify(Grant, text, PUBLIC)
     assert caught.value.code is code
+
+
+def test_a_document_has_one_spelling_so_that_two_texts_are_never_the_same_document() -> None:
+    for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":
+        respelt = GOOD[:-1] + letter
+        assert isinstance(attempt(verify, Grant, respelt, PUBLIC), InputError) is (respelt != GOOD)
 
 
 def test_a_document_signed_with_a_shared_secret_made_of_the_public_key_is_refused() -> None:

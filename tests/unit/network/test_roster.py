@@ -97,6 +97,14 @@ def test_a_newer_record_of_a_machine_replaces_the_older_one_for_good() -> None:
     assert refusal(roster, old).code is Code.DOCUMENT_STALE
 
 
+def test_of_two_records_with_one_sequence_the_same_wins_everywhere() -> None:
+    grant = make_grant("hub-1")
+    twins = [make_record(grant, sequence=1, endpoint=f"192.0.2.{n}:51820") for n in (1, 2)]
+    one, two = merge(EMPTY, twins, NOW).roster, merge(EMPTY, twins[::-1], NOW).roster
+    assert one == two
+    assert len(one.records) == 1
+
+
 def test_revoking_removes_a_machine_at_once_and_keeps_it_out() -> None:
     roster = make_roster()
     revoked = take(roster, sign_settings(2, revoked=frozenset({make_grant("node-1").id})), NOW)

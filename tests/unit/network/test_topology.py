@@ -1,10 +1,20 @@
+from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv4Network, ip_network
 
 import pytest
 
-from spokewire.network.documents import Member
+from spokewire.errors import Code, InputError
+from spokewire.network.documents import Grant, Member
 from spokewire.network.roster import Roster
-from spokewire.network.topology import host_routes, overlay_addresses, overlay_ip, path_to, plan_hub, plan_node
+from spokewire.network.topology import (
+    InterfaceSpec,
+    host_routes,
+    overlay_addresses,
+    overlay_ip,
+    path_to,
+    plan_hub,
+    plan_node,
+)
 from tests.builders import NOW, ROOT, make_grant, make_roster, make_wireguard_key
 
 ROSTER = make_roster(["hub-1", "node-1", "node-2"])
@@ -79,3 +89,15 @@ def test_a_revoked_node_is_no_peer_of_the_hub_and_a_revoked_hub_no_peer_of_a_nod
     assert node is not None
     assert [peer.name for peer in hub.peers] == ["node-2"]
     assert node.peers == ()
+
+
+@pytest.mark.parametrize("plan_interface", [plan_node, plan_hub])
+def test_a_machine_for_which_the_address_plan_has_no_room_is_told_to_get_a_new_token(
+    plan_interface: Callable[[Roster, Grant, float], InterfaceSpec | None],
+) -> None:
+    roster = make_roster(["hub-1"], cidr="10.88.0.0/28")
+    assert plan_interface(roster, make_grant("node-1", number=14), NOW) is not None
+    with pytest.raises(InputError, match=r"10\.88\.0\.0/28 has no room for node-1") as caught:
+        plan_interface(roster, make_grant("node-1", number=15), NOW)
+    assert caught.value.code is Code.DOCUMENT_CHAIN
+    assert "spokewire node token node-1" in caught.value.hint
