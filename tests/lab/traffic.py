@@ -60,35 +60,44 @@ ECHO_QUESTION = struct.pack("!4sBBHQQQ", b"SPWE", 1, 1, 0, 7, 7, 7)
 """What the echo service of hubs and nodes answers to, if it comes from the same port."""
 
 
+LOOK = "wg show; ip -o address; ip route; ss -unap; nft list ruleset; ps -ef | cut -c1-120"
+"""What tells why traffic does not flow."""
+
+
 class Traffic:
     """UDP questions from one machine to another's address, some fifty a second, until the network is removed."""
 
-    def __init__(self, log: Path) -> None:
-        self._log = log
+    def __init__(self, network: Network, source: str, log: Path) -> None:
+        self._network, self._source, self._log = network, source, log
 
     @classmethod
     def begin(cls, network: Network, source: str, target: str, address: str) -> "Traffic":
         """Traffic to a listener of our own on a node."""
         if not network.exec(target, "ss", "-H", "-l", "-u", "-n", f"sport = :{PORT}").out.strip():
             network.script(target, UDP_LISTENER, "0.0.0.0", str(PORT))
-        return cls(network.script(source, ASKER, address, str(PORT), "0.0.0.0", "0", b"ask".hex()))
+        return cls(network, source, network.script(source, ASKER, address, str(PORT), "0.0.0.0", "0", b"ask".hex()))
 
     @classmethod
     def begin_echo(cls, network: Network, source: str, own_address: str, address: str) -> "Traffic":
         """Traffic to the echo service of a hub, from a machine whose own agent does not run."""
-        return cls(
-            network.script(source, ASKER, address, str(ECHO_PORT), own_address, str(ECHO_PORT), ECHO_QUESTION.hex())
-        )
+        port = str(ECHO_PORT)
+        log = network.script(source, ASKER, address, port, own_address, port, ECHO_QUESTION.hex())
+        return cls(network, source, log)
 
     def answers(self) -> list[float]:
         """When each answer came, in seconds since 1970."""
-        lines = self._log.read_text().splitlines()
+        lines = self._log.read_text().rpartition("\n")[0].splitlines()
         return [float(line.split()[1]) for line in lines if line.startswith("answer ")]
 
     def wait_for_answers(self, count: int, limit_s: float) -> None:
         """Wait for so many more answers."""
         wanted = len(self.answers()) + count
-        wait_until(lambda: len(self.answers()) >= wanted, limit_s, f"{count} more answers")
+        try:
+            wait_until(lambda: len(self.answers()) >= wanted, limit_s, f"{count} more answers")
+        except AssertionError:
+            for machine in (self._source, "hub-1"):
+                print(machine, self._network.exec(machine, "sh", "-c", LOOK, expect=None).text)
+            raise
 
     def longest_gap_s(self) -> float:
         """The longest time without an answer, up to now."""

@@ -29,10 +29,11 @@ class Cloud:
 
     def observe(self, spec: NetworkSpec) -> Observed:
         wanted = {machine.name: shape(machine) for machine in spec.machines if machine.provider is ProviderName.LAB}
-        revoked = frozenset() if self.roster is None or self.roster.settings is None else self.roster.settings.revoked
         members = [] if self.roster is None else self.roster.members(NOW)
         newest = {member.name: member.grant for member in members} | self.grants
-        known = {name: grant for name, grant in newest.items() if grant.id not in revoked}
+        known = {
+            name: grant for name, grant in newest.items() if self.roster is None or not self.roster.is_revoked(grant)
+        }
         return Observed(dict(self.machines), known, self.roster, wanted, NOW)
 
     def deploy(self, spec: NetworkSpec) -> Plan:
@@ -41,7 +42,7 @@ class Cloud:
         numbers = plan_numbers(spec, AddressPlan(spec.cidr, derive_ula(NETWORK)), observed.grants)
         assert len(set(numbers.values())) == len(spec.machines)
         documents = [] if self.roster is None else self.roster.documents()
-        gone = [action.name for action in plan.actions if action.verb is Verb.DESTROY]
+        gone = [action.name for action in plan.actions if action.verb is Verb.DESTROY and action.spec is None]
         for action in plan.actions:
             if action.verb is Verb.DESTROY:
                 self.machines.pop(action.name, None)
@@ -50,9 +51,9 @@ class Cloud:
             elif action.spec is not None:
                 documents.append(self._make(action.spec, numbers))
         if plan.settings_reason:
-            revoke = [grant.id for name, grant in observed.grants.items() if name in gone]
+            self.minted += 1
             current = None if self.roster is None else self.roster.settings
-            documents.append(sign(plan_settings(spec, NETWORK, current, revoke, NOW), ROOT))
+            documents.append(sign(plan_settings(spec, NETWORK, current, gone, NOW + self.minted / 1000), ROOT))
         self.roster = merge(self.roster or Roster(ROOT.public_key()), documents, NOW).roster
         self.grants = {name: grant for name, grant in self.grants.items() if name not in gone}
         return plan

@@ -146,8 +146,11 @@ def test_a_network_whose_hub_answers_but_has_no_settings_gets_them() -> None:
 
 def test_new_settings_say_what_the_spec_says_and_forget_no_revocation() -> None:
     spec = make_spec(SPEC_TEXT + '[[access]]\nfrom = "*"\nto = "node-1"\nports = ["tcp/22"]\n')
-    settings = plan_settings(spec, NETWORK, make_settings(revoked=frozenset({"a"})), ["b", "b"], NOW)
-    assert settings.revoked == {"a", "b"}
+    settings = plan_settings(
+        spec, NETWORK, make_settings(revoked=frozenset({"a"}), removed={"c": 5}), [MachineName("b")], NOW
+    )
+    assert settings.revoked == {"a"}
+    assert settings.removed == {"b": int(NOW * 1000), "c": 5}
     assert (settings.cidr, settings.relay, settings.network) == (spec.cidr, spec.relay, NETWORK)
     assert settings.access == access_rules(spec)
     assert [(rule.source, rule.target, rule.ports) for rule in settings.access] == [("*", "node-1", ("tcp/22",))]

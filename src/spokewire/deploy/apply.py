@@ -123,7 +123,7 @@ class Deployment:
 
     async def _settle(self, timeout_s: float) -> None:
         """Wait for each hub's own authenticated API, and hand it the settings."""
-        gone = [action.name for action in self._plan.actions if action.verb is Verb.DESTROY]
+        gone = [action.name for action in self._plan.actions if action.verb is Verb.DESTROY and action.spec is None]
         async with asyncio.TaskGroup() as group:
             for hub in self._operator.spec.hubs:
                 if hub.name not in self.outcome.failed:
@@ -173,13 +173,8 @@ class Deployment:
     async def _sign_settings(self, gone: list[MachineName]) -> str:
         """Sign the settings that the spec asks for, with everybody revoked who is no longer wanted; they are kept before they are sent."""
         roster = await self._operator.fetch_roster(self._machines, self._root)
-        revoke = [grant.id for name, grant in self._observed.grants.items() if name in gone]
-        if roster is not None:
-            revoke += [member.grant.id for member in roster.records.values() if member.name in gone]
         current = None if roster is None else roster.settings
-        text = sign(
-            plan_settings(self._operator.spec, network_id(self._root), current, revoke, clock.wall()), self._root
-        )
+        text = sign(plan_settings(self._operator.spec, network_id(self._root), current, gone, clock.wall()), self._root)
         self._operator.keeper.store_state(replace(self._operator.keeper.load_state(), settings=text))
         return text
 
@@ -201,7 +196,7 @@ class Deployment:
                 group.create_task(one(action), name=f"destroy {action.name}")
         if actions:
             state = self._operator.keeper.load_state()
-            gone = {action.name for action in actions}
+            gone = {action.name for action in actions if action.spec is None}
             texts = {name: text for name, text in state.grant_texts.items() if name not in gone}
             self._operator.keeper.store_state(replace(state, grant_texts=texts))
 

@@ -53,7 +53,7 @@ async def gather(operator: Operator, root: Ed25519PrivateKey | None) -> NetworkO
     granted = {
         name: str(operator.spec.cidr[grant.number])
         for name, grant in operator.keeper.load_state().grants.items()
-        if grant.number < operator.spec.cidr.num_addresses
+        if 0 < grant.number < operator.spec.cidr.num_addresses - 1
     }
     nodes = {
         name: _evidence(machines.get(name), views.get(name), answers.get(name), root, granted.get(name))

@@ -33,13 +33,13 @@ class Operator:
         return {machine.name: machine for provider in self.providers.values() for machine in provider.observe()}
 
     def provider_of(self, name: MachineName) -> Provider:
-        """The provider that has, or is to make, a machine."""
-        for machine in self.spec.machines:
-            if machine.name == name and machine.provider in self.providers:
-                return self.providers[machine.provider]
+        """The provider that has a machine, or else the one that is to make it."""
         for provider in self.providers.values():
             if any(machine.name == name for machine in provider.observe()):
                 return provider
+        for machine in self.spec.machines:
+            if machine.name == name:
+                return self.providers[machine.provider]
         return self.providers[ProviderName.HOST]
 
     def hub_urls(self, machines: Mapping[MachineName, Machine]) -> dict[MachineName, str]:
@@ -91,7 +91,7 @@ class Operator:
                 known = grants.get(member.name)
                 if known is None or known.issued_at_ms < member.grant.issued_at_ms:
                     grants[member.name] = member.grant
-            grants = {name: grant for name, grant in grants.items() if not roster.is_revoked(grant.id)}
+            grants = {name: grant for name, grant in grants.items() if not roster.is_revoked(grant)}
         shapes = {
             m.name: self.providers[m.provider].shape(m) for m in self.spec.machines if m.provider in self.providers
         }

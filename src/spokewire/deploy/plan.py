@@ -32,7 +32,7 @@ class Action:
     role: str
     reason: str
     spec: MachineSpec | None = None
-    """None for what is no longer wanted."""
+    """None for what is no longer wanted, and whose grants are revoked."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,11 @@ def plan_deploy(spec: NetworkSpec, observed: Observed) -> Plan:
         )
         for name in sorted(gone, key=natural_order)
     ]
+    actions += [
+        Action(Verb.DESTROY, machine.name, machine.role, "it is a host of yours now", machine)
+        for machine in spec.machines
+        if machine.provider is ProviderName.HOST and machine.name in observed.machines
+    ]
     current = None if observed.roster is None else observed.roster.settings
     return Plan(tuple(actions), _settings_reason(spec, current, known=observed.roster is not None, gone=gone))
 
@@ -95,7 +100,7 @@ def plan_removal(name: MachineName) -> Plan:
 
 
 def plan_settings(
-    spec: NetworkSpec, network: NetworkId, current: Settings | None, revoke: Sequence[str], now: float
+    spec: NetworkSpec, network: NetworkId, current: Settings | None, removed: Sequence[MachineName], now: float
 ) -> Settings:
     """The settings that the spec asks for, newer than the current ones and than any that were forgotten: the version is a time."""
     return Settings(
@@ -103,7 +108,8 @@ def plan_settings(
         version=max(int(now * 1000), 0 if current is None else current.version + 1),
         cidr=spec.cidr,
         relay=spec.relay,
-        revoked=(frozenset() if current is None else current.revoked) | frozenset(revoke),
+        revoked=frozenset() if current is None else current.revoked,
+        removed=({} if current is None else current.removed) | {name: int(now * 1000) for name in removed},
         access=access_rules(spec),
     )
 

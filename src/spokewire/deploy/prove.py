@@ -1,5 +1,6 @@
 """The operator's side of the proof (DESIGN section 6): ask through the hub, verify what the nodes signed."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from spokewire.host import clock, keys
 from spokewire.network.documents import Result, TestRequest, sign, verify_chained
 from spokewire.network.keys import derive_network_id
 from spokewire.network.proof import PairResult, all_pairs, collect
+from spokewire.network.status import HubStatus
+
+LISTEN_LIMIT_S = 8.0
+POLL_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ async def prove(
 async def _prove_through(
     hub: HubClient, root: Ed25519PrivateKey, *, bandwidth: bool, progress: Callable[[str], None]
 ) -> Verdict:
-    status = await hub.fetch_status()
+    status = await _wait_for_listeners(hub)
     names = [node.name for node in status.nodes if node.agent]
     pairs = all_pairs(names)
     if len(names) < 2:  # noqa: PLR2004 - a pair has two ends
@@ -62,6 +67,21 @@ async def _prove_through(
                 update={"mbits": measured.mbits, "error": results[position].error or measured.error}
             )
     return Verdict(results)
+
+
+async def _wait_for_listeners(hub: HubClient) -> HubStatus:
+    """The hub's status, once every node that is alive listens to its API: after a hub's reboot that takes them up to five seconds."""
+    deadline = clock.monotonic() + LISTEN_LIMIT_S
+    while True:
+        status = await hub.fetch_status()
+        deaf = [
+            node
+            for node in status.nodes
+            if node.agent and not node.api_connected and (node.last_echo_age_s or 0) < LISTEN_LIMIT_S
+        ]
+        if not deaf or clock.monotonic() > deadline:
+            return status
+        await asyncio.sleep(POLL_S)
 
 
 async def _ask(

@@ -112,7 +112,7 @@ def _authenticate(parts: Parts, credentials: HTTPAuthorizationCredentials | None
     roster = parts.membership.roster
     caller = verify_proof(credentials.credentials, roster.root, roster.network, parts.name, parts.now())
     if caller.grant is not None:
-        parts.membership.refuse_revoked(caller.grant.id, caller.grant.name)
+        parts.membership.refuse_revoked(caller.grant)
     return caller
 
 
@@ -163,7 +163,7 @@ def _add_documents(app: FastAPI, parts: Parts) -> None:
         """The roster as lines of JSON: the whole at first, then changes; an empty line keeps the stream alive."""
         caller = _authenticate(parts, credentials)
         if caller.grant is not None:
-            membership.find_caller(caller.grant.id, caller.grant.name)
+            membership.find_caller(caller.grant)
         return StreamingResponse(_follow(membership, caller, parts.keepalive_s), media_type=NDJSON)
 
     @app.post("/v1/reports")
@@ -172,7 +172,7 @@ def _add_documents(app: FastAPI, parts: Parts) -> None:
         caller = _authenticate(parts, credentials)
         if caller.grant is None:
             raise InputError(Code.FORBIDDEN, "Reports come from nodes.", hint="Use the key of a node's grant.")
-        membership.find_caller(caller.grant.id, caller.grant.name)
+        membership.find_caller(caller.grant)
         roster, now = membership.roster, parts.now()
         if read_kind(submission.document) == Result.typ:
             grant, result = verify_chained(Result, submission.document, roster.root, roster.network, now)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from spokewire.errors import Code, InputError
 from spokewire.hub.store import Store
-from spokewire.network.documents import Member, Record, Settings
+from spokewire.network.documents import Grant, Member, Record, Settings
 from spokewire.network.roster import Merge, Roster, merge, take
 
 MAX_STREAMS = 4
@@ -61,22 +61,24 @@ class Membership:
         self._tell(text)
         return True
 
-    def find_caller(self, grant_id: str, name: str) -> Member:
+    def find_caller(self, grant: Grant) -> Member:
         """The member that a caller's grant belongs to; InputError if it never handed in a record, is revoked, or was superseded."""
-        self.refuse_revoked(grant_id, name)
-        member = next((m for m in self.roster.members(self._now()) if m.grant.id == grant_id), None)
+        self.refuse_revoked(grant)
+        member = next((m for m in self.roster.members(self._now()) if m.grant.id == grant.id), None)
         if member is None:
             raise InputError(
                 Code.FORBIDDEN,
-                f"{name} has not handed in its record, or a newer token was minted for it.",
+                f"{grant.name} has not handed in its record, or a newer token was minted for it.",
                 hint="Hand in the record first: POST /v1/records.",
             )
         return member
 
-    def refuse_revoked(self, grant_id: str, name: str) -> None:
+    def refuse_revoked(self, grant: Grant) -> None:
         """Raise if a grant is revoked."""
-        if self.roster.is_revoked(grant_id):
-            raise InputError(Code.REVOKED, f"The grant of {name} is revoked.", hint="Ask the operator for a new token.")
+        if self.roster.is_revoked(grant):
+            raise InputError(
+                Code.REVOKED, f"The grant of {grant.name} is revoked.", hint="Ask the operator for a new token."
+            )
 
     def applied(self, version: int) -> None:
         """Note that this machine is in line with the roster as of a version."""

@@ -127,7 +127,14 @@ class Settings(Document):
     cidr: Cidr
     relay: Annotated[Relay, Field(strict=False)]
     revoked: frozenset[str] = Field(default=frozenset(), strict=False)
+    """Ids of grants that no longer count."""
+    removed: Annotated[dict[NameText, Annotated[int, Field(ge=0, le=_MAX_SECONDS * 1000)]], Field(default_factory=dict)]
+    """Names that were removed, with the instant in milliseconds: no grant of that name from before counts, whoever still holds its token."""
     access: tuple[AccessRule, ...] = Field(default=(), strict=False)
+
+    def revokes(self, grant: Grant) -> bool:
+        """Whether a grant no longer counts."""
+        return grant.id in self.revoked or grant.issued_at_ms <= self.removed.get(grant.name, -1)
 
 
 class TestRequest(Document):

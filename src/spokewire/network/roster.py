@@ -85,16 +85,16 @@ class Roster:
         return sorted(found, key=lambda member: natural_order(member.grant.name))
 
     def _holds(self, grant: Grant, plan: AddressPlan | None, now: float) -> bool:
-        return (plan is None or plan.holds(grant.number)) and now < grant.expires_at and not self.is_revoked(grant.id)
+        return (plan is None or plan.holds(grant.number)) and now < grant.expires_at and not self.is_revoked(grant)
 
-    def is_revoked(self, grant_id: str) -> bool:
+    def is_revoked(self, grant: Grant) -> bool:
         """Whether the settings revoke this grant."""
-        return self.settings is not None and grant_id in self.settings.revoked
+        return self.settings is not None and self.settings.revokes(grant)
 
     def documents(self) -> list[str]:
         """Every document as it was signed: what is stored, and handed on."""
         settings = [self.settings_text] if self.settings is not None else []
-        return settings + [member.text for member in self.records.values() if not self.is_revoked(member.grant.id)]
+        return settings + [member.text for member in self.records.values() if not self.is_revoked(member.grant)]
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _take_settings(roster: Roster, text: str) -> Roster:
             Code.DOCUMENT_STALE,
             f"Settings {settings.version} are not newer than settings {roster.version}, which are known.",
         )
-    kept = {name: member for name, member in roster.records.items() if member.grant.id not in settings.revoked}
+    kept = {name: member for name, member in roster.records.items() if not settings.revokes(member.grant)}
     return replace(roster, settings=settings, settings_text=text, records=kept)
 
 
@@ -151,7 +151,7 @@ def _take_record(roster: Roster, text: str, now: float) -> Roster:
     if known is not None:
         return roster
     member = verify_member(text, roster.root, roster.network, now)
-    if roster.is_revoked(member.grant.id):
+    if roster.is_revoked(member.grant):
         raise InputError(
             Code.REVOKED, f"The grant of {member.name} is revoked.", hint="Ask the operator for a new token."
         )

@@ -195,7 +195,7 @@ class Node:
         self._requests.put_nowait((request, client))
 
     def _refuse_expired(self, roster: Roster, now: float) -> None:
-        if roster.is_revoked(self._grant.id):
+        if roster.is_revoked(self._grant):
             raise InputError(
                 Code.REVOKED,
                 f"{self._grant.name} has been removed from the network.",

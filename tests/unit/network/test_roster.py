@@ -109,8 +109,8 @@ def test_revoking_removes_a_machine_at_once_and_keeps_it_out() -> None:
     roster = make_roster()
     revoked = take(roster, sign_settings(2, revoked=frozenset({make_grant("node-1").id})), NOW)
     assert names(revoked) == ["hub-1", "node-2"]
-    assert revoked.is_revoked(make_grant("node-1").id)
-    assert not revoked.is_revoked(make_grant("node-2").id)
+    assert revoked.is_revoked(make_grant("node-1"))
+    assert not revoked.is_revoked(make_grant("node-2"))
     assert refusal(revoked, make_record(make_grant("node-1"))).code is Code.REVOKED
     assert refusal(revoked, make_record(make_grant("node-1"), sequence=9)).code is Code.REVOKED
     assert all(make_record(make_grant("node-1")) != text for text in revoked.documents())
@@ -190,3 +190,13 @@ def test_documents_of_another_network_are_not_ours() -> None:
 def test_a_record_signed_by_anothers_grant_key_is_not_taken() -> None:
     forged = make_record(make_grant("node-2"), grant=sign(make_grant("node-1"), ROOT))
     assert refusal(EMPTY, forged).code is Code.DOCUMENT_SIGNATURE
+
+
+def test_a_removed_name_takes_every_older_token_with_it_and_a_newer_one_may_join_again() -> None:
+    old, newer = make_grant("node-1", issued_at_ms=1_000), make_grant("node-1", id="n" * 22, issued_at_ms=3_000)
+    roster = make_roster([], removed={"node-1": 2_000})
+    assert roster.is_revoked(old)
+    with pytest.raises(InputError) as caught:
+        take(roster, make_record(old), NOW)
+    assert caught.value.code is Code.REVOKED
+    assert [member.grant.id for member in take(roster, make_record(newer), NOW).nodes(NOW)] == [newer.id]
