@@ -1,6 +1,7 @@
 """`lab link` and `lab exec`: faults are what they say, measured, and an exit status is passed on."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,13 @@ def test_an_mtu_lets_pass_what_fits_and_down_lets_nothing_pass(network: Network)
     assert next(m["link"]["mtu"] for m in listed if m["name"] == "behind") == 1500
     refused = network.run("lab", "link", "behind", "loss=lots", expect=2)
     assert "A link cannot be 'loss=lots'." in refused.err
+
+
+def test_nobody_hears_of_a_machine_whose_uplink_is_down_until_it_is_up_again(network: Network) -> None:
+    network.run("lab", "link", "node-1", "down")
+    begun = time.monotonic()
+    wait_until(lambda: "cannot be reached" in network.node("node-1")["reason"], 30, "nobody hears of it")
+    measured("link down to told", time.monotonic() - begun)
+    assert network.node("node-1")["state"] == "disconnected"
+    network.run("lab", "link", "node-1", "up")
+    network.wait_for_node("node-1", "connected", 40)

@@ -29,7 +29,8 @@ from spokewire.network.documents import Member, Proof, sign, verify_member
 from spokewire.network.keys import derive_network_id
 from spokewire.network.status import HubStatus
 
-CONNECT_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 3.0
+"""A hub that was switched off says nothing; the first packet after this finds it when it is back."""
 ANSWER_TIMEOUT_S = 10.0
 STREAM_SILENCE_S = 20.0
 """A roster stream says something every ten seconds; twice that in silence and it is dead."""

@@ -133,9 +133,6 @@ def _judge_cut_off(hubs: Sequence[PeerStatus], blocking: str) -> Health:
 
 def _tell_silence(hub: PeerStatus) -> str:
     """A tunnel that once came up and fell silent is another fault than one that never got a packet through."""
-    never = (
-        ", and no WireGuard handshake ever: UDP seems to be blocked on the way"
-        if hub.last_handshake_age_s is None
-        else ""
-    )
+    never_heard = hub.last_handshake_age_s is None and hub.last_echo_age_s is None
+    never = ", and no WireGuard handshake ever: UDP seems to be blocked on the way" if never_heard else ""
     return f"{hub.name}: {hub.reason}{never}"

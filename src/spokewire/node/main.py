@@ -10,14 +10,14 @@ import structlog
 
 from spokewire.api.client import HubClient
 from spokewire.api.serve import listen
-from spokewire.errors import Code, InputError, SpokewireError
+from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
 from spokewire.host import clock, files
 from spokewire.host.firewall import Firewall
 from spokewire.host.identity import Identity, describe_node, load_identity, refresh_record
 from spokewire.host.journal import Journal
 from spokewire.host.loops import keep_small, repeat, run_until_stopped
-from spokewire.network.documents import Report, Result, TestRequest, sign, verify_request
-from spokewire.network.names import interface_name
+from spokewire.network.documents import Member, Report, Result, TestRequest, sign, verify_request
+from spokewire.network.names import WireGuardKey, interface_name
 from spokewire.network.proof import PairResult
 from spokewire.network.roster import Roster
 from spokewire.network.rules import plan_admission
@@ -37,6 +37,8 @@ RECONCILE_INTERVAL_S = 2.0
 REPORT_INTERVAL_S = 2.0
 NODES_PER_REPORT_SECOND = 50
 """With more nodes each reports less often, so that a hub never verifies more than 50 reports a second."""
+SILENT_HUB_S = 1.5
+"""One echo a second, and half a second of jitter."""
 MAX_CONNECTIONS = 256
 MAX_TESTS = 4
 
@@ -68,8 +70,9 @@ class Node:
         self.firewall = Firewall(self._grant.network_name, self.journal)
         self.prober = Prober(self._report_now.set)
         self.transfer = TransferService()
-        self.sync = Sync(identity, record, roster, self._roster_changed, self._test_requested)
+        self.sync = Sync(identity, record, roster, self._roster_changed, self._test_requested, self._hub_found)
         self._address = ""
+        self._renew: WireGuardKey | None = None
         self._requests: asyncio.Queue[tuple[TestRequest, HubClient]] = asyncio.Queue(MAX_TESTS)
         self._seen_tests: set[str] = set()
         board.identity, board.roster = identity, roster
@@ -86,6 +89,9 @@ class Node:
         await asyncio.to_thread(self.tunnel.check_overlaps, plan.cidr)
         rules = plan_rules(self.interface, (plan.cidr, plan.ula), plan_admission(roster, self._grant, now))
         await asyncio.to_thread(self.firewall.reconcile, rules)
+        if self._renew is not None:
+            await self.tunnel.forget_peer(self._renew)
+            self._renew = None
         await self.tunnel.reconcile(wanted)
         address = str(plan.address(self._grant.number))
         if self._address != address:
@@ -117,7 +123,11 @@ class Node:
             document = Report(grant=self._identity.token.grant_text, issued_at=int(clock.wall()), status=status)
             text = sign(document, self._identity.token.grant_key)
             for client in clients:
-                await client.submit_report(text)
+                try:
+                    await client.submit_report(text)
+                except TemporaryError:
+                    self.sync.doubt(client)
+                    raise
         crowd = len(self.prober.watched) / NODES_PER_REPORT_SECOND
         if crowd > REPORT_INTERVAL_S:
             await asyncio.sleep(crowd - REPORT_INTERVAL_S)
@@ -182,6 +192,22 @@ class Node:
     def _roster_changed(self, roster: Roster) -> None:
         self._board.roster = roster
         self._look_again.set()
+
+    def _hub_found(self, hub: Member) -> None:
+        """A hub's API answers (again). If its echoes do not, it may have rebooted and lost our session, or never have had it.
+
+        WireGuard itself would notice only after 15 s of silence (KEEPALIVE_TIMEOUT and REKEY_TIMEOUT, paper section 6.1), so the next
+        `reconcile` makes the peer anew, which shakes hands at once.
+        """
+        plan = self.sync.roster.plan
+        watched = None if plan is None else self.prober.watched.get(str(plan.address(hub.grant.number)))
+        if watched is None:
+            return
+        age_s = watched.window.last_answer_age_s(clock.monotonic())
+        if age_s is None or age_s > SILENT_HUB_S:
+            log.info("hub is back, its echoes are not: shaking hands again", hub=hub.name)
+            self._renew = WireGuardKey(hub.record.wireguard_key)
+            self._look_again.set()
 
     def _test_requested(self, text: str, client: HubClient) -> None:
         try:

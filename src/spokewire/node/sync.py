@@ -14,12 +14,13 @@ from spokewire.errors import Code, SpokewireError, TemporaryError
 from spokewire.host import clock, files
 from spokewire.host.identity import Identity
 from spokewire.host.loops import Backoff, repeat
+from spokewire.network.documents import Member
 from spokewire.network.roster import Merge, Roster, merge
 
 log = structlog.get_logger()
 
-LONGEST_BACKOFF_S = 5.0
-"""A hub that comes back is found again within five seconds."""
+LONGEST_BACKOFF_S = 1.0
+"""A hub that comes back is found again within a second or so; to one that is away, a try a second costs nothing."""
 
 
 class RosterFile:
@@ -56,6 +57,7 @@ class Sync:
         roster: Roster,
         changed: Callable[[Roster], None],
         test: Callable[[str, HubClient], None],
+        found: Callable[[Member], None],
     ) -> None:
         self.roster = roster
         self.clients: dict[str, HubClient] = {}
@@ -66,7 +68,10 @@ class Sync:
         self._file = RosterFile(identity.folder / "roster.json")
         self._changed = changed
         self._test = test
+        self._found = found
         self._more_hubs = asyncio.Event()
+        self._scopes: dict[str, asyncio.Timeout] = {}
+        """What ends each stream."""
 
     async def run(self, report: Callable[[SpokewireError | None], None]) -> None:
         """Follow every hub that is known, and those that become known."""
@@ -90,26 +95,43 @@ class Sync:
         self._more_hubs.set()
         self._file.store(self.roster)
 
+    def doubt(self, client: HubClient) -> None:
+        """Another request to this hub failed: its stream, which is silent by nature, may be dead without knowing. Follow it anew."""
+        for url, known in self.clients.items():
+            if known is client:
+                self._scopes[url].reschedule(asyncio.get_running_loop().time())
+
     async def _follow(self, url: str, report: Callable[[SpokewireError | None], None]) -> None:
         async def step() -> None:
             async with connect(url, self._caller) as client:
                 await client.submit_record(self._record)
                 await self._offer_settings(client)
-                self.clients[url] = client
                 report(None)
                 log.info("following hub", hub=client.member.name)
+                self.take([client.member.text])
                 try:
-                    self.take([client.member.text])
-                    async with aclosing(client.stream_roster()) as lines:
-                        async for line in lines:
-                            self.take(line.documents)
-                            for request in line.tests:
-                                self._test(request, client)
+                    async with asyncio.timeout(None) as self._scopes[url]:
+                        self.clients[url] = client
+                        await self._listen(client)
+                except TimeoutError:
+                    log.info("stream given up", hub=client.member.name)
                 finally:
-                    del self.clients[url]
+                    self.clients.pop(url, None)
             raise TemporaryError(Code.API_UNREACHABLE, f"{url} ended the roster stream.")
 
         await repeat(f"sync {url}", step, 0.0, report=report, backoff=Backoff(longest_s=LONGEST_BACKOFF_S))
+
+    async def _listen(self, client: HubClient) -> None:
+        heard = False
+        async with aclosing(client.stream_roster()) as lines:
+            async for line in lines:
+                self.take(line.documents)
+                if not heard:
+                    # A hub speaks when its own tunnel is up: before that a handshake would be lost.
+                    heard = True
+                    self._found(client.member)
+                for request in line.tests:
+                    self._test(request, client)
 
     async def _offer_settings(self, client: HubClient) -> None:
         """Hand our settings to the hub: one that lost its disk, or was kept in the dark, learns them from us."""

@@ -15,7 +15,7 @@ from spokewire.network.names import WireGuardKey
 from spokewire.network.status import WireGuardStatus
 from spokewire.network.topology import InterfaceSpec
 from spokewire.wireguard import tool
-from spokewire.wireguard.configuration import InterfaceObserved, diff_interface
+from spokewire.wireguard.configuration import InterfaceObserved, RemovePeer, diff_interface
 from spokewire.wireguard.device import Device, Implementation
 
 log = structlog.get_logger()
@@ -56,6 +56,13 @@ class Tunnel:
         self.implementation = await self._device.ensure()
         endpoints = await _resolve({peer.endpoint for peer in wanted.peers if peer.endpoint is not None})
         return await asyncio.to_thread(self._apply, wanted, endpoints)
+
+    async def forget_peer(self, key: WireGuardKey) -> None:
+        """Remove a peer with its session, if it is there; the next `reconcile` adds it again, which begins a new handshake."""
+        if self.observed is not None and key in self.observed.peers:
+            await asyncio.to_thread(
+                tool.apply, self.interface, self._key_file, [RemovePeer(key, "its session is of no use any more")]
+            )
 
     async def wait_for_end(self) -> None:
         """Wait until the user-space device dies; for ever with an in-kernel one."""
