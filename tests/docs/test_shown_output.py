@@ -52,7 +52,7 @@ def test_every_command_prints_the_json_that_is_documented(make_network: MakeNetw
         ("spokewire node token", ask("node", "token", "laptop")),
         ("spokewire node export", ask("node", "export", "phone")),
         ("spokewire status", ask("status", expect=None)),
-        ("spokewire deploy", ask("node", "remove", "build-1", expect=3)),
+        ("spokewire node remove", ask("node", "remove", "build-1")),
         ("spokewire destroy", ask("destroy", "--force")),
         ("spokewire doctor", ask("doctor", expect=None)),
     ]

@@ -35,8 +35,14 @@ def test_traffic_flows_and_a_rebooted_node_comes_back_while_the_hubs_api_is_away
     rebooted = Traffic.begin(network, "node-2", "node-3", "10.88.0.13")
     rebooted.wait_for_answers(20, 40)
     measured("reboot to traffic without the hub's API", time.monotonic() - begun)
-    back = json.loads(network.exec("node-3", "curl", "-s", "http://127.0.0.1:8000/status").out)
-    assert back["state"] == "connected", back
+
+    def is_connected() -> bool:
+        told: bool = (
+            json.loads(network.exec("node-3", "curl", "-s", "http://127.0.0.1:8000/status").out)["state"] == "connected"
+        )
+        return told
+
+    wait_until(is_connected, 10, "the rebooted node says that it is connected")
     status = network.run("status", "--json", expect=None).data
     assert status["hubs"][0]["state"] == "disconnected"
     assert "API does not answer" in status["hubs"][0]["reason"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spokewire.cli.output import Output
 
 STAGE = "SPOKEWIRE_DEMO_STAGE"
+PREFIX = "spokewire-demo-"
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +52,8 @@ def run(nodes: int, output: "Output") -> int:
 
     signal.signal(signal.SIGTERM, interrupt)
     begun = clock.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="spokewire-demo-"))
+    _sweep(Path(tempfile.gettempdir()))
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     lab = folder / ".spokewire/lab"
     try:
         spec = TEMPLATE.format(name="demo", provider="lab").replace("count = 3", f"count = {nodes}") + LAB_NAT
@@ -76,6 +78,16 @@ def run(nodes: int, output: "Output") -> int:
         "green" if status == 0 else "red",
     )
     return status
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what demos left that were killed: their labs died with them, their folders could not."""
+    from spokewire.host import files, processes
+
+    for left in folder.glob(f"{PREFIX}*-*"):
+        pid = left.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdigit() and processes.start_time(int(pid)) is None and left.stat().st_uid == os.geteuid():
+            files.remove_folder(left)
 
 
 async def perform(folder: Path, output: "Output") -> int:

@@ -19,6 +19,9 @@ log = structlog.get_logger()
 TIMEOUT_S = 60.0
 """Far above what `wg`, `ip` or `nft` need: only a hung kernel call takes longer. On an emulated machine under load `ip` was seen to need more than 30 s."""
 
+INTERRUPT_S = 2.0
+"""How long an interrupted program may take to end by itself."""
+
 PACKAGES = {
     "wg": "wireguard-tools",
     "wireguard-go": "wireguard-go",
@@ -118,7 +121,7 @@ def call(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> i
         status = process.wait()
     except KeyboardInterrupt:
         try:
-            process.wait(timeout=5)
+            process.wait(timeout=INTERRUPT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

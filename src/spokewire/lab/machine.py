@@ -268,11 +268,11 @@ class Machines:
         self._world.run(["nft", "-f", "-"], stdin=commands)
 
     def _claim_number(self, name: str, role: str, nat: Nat) -> int:
-        """Claim the lowest free number by making the machine's file: made before anything else, so that an interrupted creation is seen."""
+        """Claim a free number by making the machine's file: made before anything else, so that an interrupted creation is seen."""
         first = plan.FIRST_HUB if role == "hub" else plan.FIRST_MACHINE
         with self._lock():
             used = {machine.wiring.number for machine in self.observe()}
-            number = next((n for n in range(first, plan.LAST + 1) if n not in used), None)
+            number = plan.choose_number(name, first, used)
             if number is None:
                 raise PermanentError(
                     Code.LAB_FAILED, f"The lab has no room for {name}: {plan.LAST} machines are its limit."

@@ -1,6 +1,7 @@
 """What a lab machine's network looks like: pure text for `ip -batch` and `nft -f`."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
@@ -45,6 +46,18 @@ class Wiring:
     def router(self) -> str | None:
         """The network namespace of the NAT router; None without one."""
         return None if self.nat is Nat.NONE else f"nat-{self.number}"
+
+
+def choose_number(name: str, first: int, used: Collection[int]) -> int | None:
+    """Choose a machine's number in the lab: the one that its name asks for (node-3 is the third), else the lowest free; None if all are used.
+
+    Machines are made side by side; so their addresses do not depend on which is first.
+    """
+    digits = name[len(name.rstrip("0123456789")) :]
+    wanted = first + int(digits) - 1 if digits else 0
+    if first <= wanted <= LAST and wanted not in used:
+        return wanted
+    return next((number for number in range(first, LAST + 1) if number not in used), None)
 
 
 def wire_router(wiring: Wiring) -> str:

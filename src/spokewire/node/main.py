@@ -82,6 +82,8 @@ class Node:
         """Bring the machine in line with the roster: firewall before tunnel, so that nothing is open for a moment."""
         now = clock.wall()
         roster = self.sync.roster
+        if roster.is_revoked(self._grant):
+            await asyncio.to_thread(self._undo)
         self._refuse_expired(roster, now)
         wanted, plan = plan_node(roster, self._grant, now), roster.plan
         if wanted is None or plan is None:
