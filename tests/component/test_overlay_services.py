@@ -13,7 +13,7 @@ from spokewire.errors import Code, PermanentError
 from spokewire.host import keys
 from spokewire.host.echo import EchoService
 from spokewire.network.echo import PORT, Echo, Kind, format_echo
-from spokewire.network.proof import ECHOES_PER_PAIR
+from spokewire.network.proof import ECHOES_PER_PAIR, TRANSFER_BYTES
 from spokewire.node import prove, transfer
 from spokewire.node.probe import Prober
 from spokewire.node.transfer import MAX_CHECK_BYTES, MAX_CONVERSATIONS, TransferService, format_head
@@ -196,7 +196,9 @@ def test_a_proof_between_two_services_shows_round_trip_and_checksum() -> None:
     async def scenario() -> None:
         prober = Prober(lambda: None)
         async with echo_service(HERE, prober.service), echo_service(THERE, EchoService()), transfer_service(THERE):
-            result = await prove.prove_pair("node-1", "node-2", THERE, prober, bandwidth=False)
+            [result] = await prove.prove_peers(
+                "node-1", {"node-2": THERE}, prober, bandwidth=False, transfer_bytes=TRANSFER_BYTES
+            )
         assert result.ok
         assert (result.udp_loss_pct, result.error, result.mbits) == (0.0, "", None)
         assert result.rtt_ms is not None
@@ -209,7 +211,9 @@ def test_a_proof_towards_nobody_is_a_failed_result_and_no_error() -> None:
     async def scenario() -> None:
         prober = Prober(lambda: None)
         async with echo_service(HERE, prober.service):
-            result = await prove.prove_pair("node-1", "node-2", NOWHERE, prober, bandwidth=True)
+            [result] = await prove.prove_peers(
+                "node-1", {"node-2": NOWHERE}, prober, bandwidth=True, transfer_bytes=TRANSFER_BYTES
+            )
         assert (result.ok, result.rtt_ms, result.udp_loss_pct) == (False, None, 100.0)
         assert result.error.startswith("TCP: ")
 
@@ -230,7 +234,9 @@ async def lie(alter: Callable[[bytes, bytes], bytes]) -> str:
     prober = Prober(lambda: None)
     try:
         async with echo_service(HERE, prober.service), echo_service(THERE, EchoService()):
-            result = await prove.prove_pair("node-1", "node-2", THERE, prober, bandwidth=False)
+            [result] = await prove.prove_peers(
+                "node-1", {"node-2": THERE}, prober, bandwidth=False, transfer_bytes=TRANSFER_BYTES
+            )
         assert (result.tcp_ok, result.checksum_ok, result.ok) == (True, False, False)
         return result.error
     finally:

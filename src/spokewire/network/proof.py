@@ -9,7 +9,11 @@ MAX_LOSS_PCT = 20.0
 """One echo in ten may be lost on a bad day; two are a finding."""
 ECHOES_PER_PAIR = 10
 TRANSFER_BYTES = 256 * 1024
-"""Enough for some 190 full packets each way: a black hole for large packets shows, and 20 nodes finish in seconds."""
+"""The most that a pair transfers each way: some 190 full packets, so that a black hole for large ones shows."""
+LEAST_TRANSFER_BYTES = 16 * 1024
+"""The least: a dozen full packets."""
+ALL_TRANSFERS_BYTES = 16 * 1024 * 1024
+"""What all pairs together transfer each way: everything passes one hub, and the proof must not be the outage that it looks for."""
 BANDWIDTH_SECONDS = 3.0
 
 
@@ -38,6 +42,18 @@ class PairResult(BaseModel):
 def all_pairs(names: Iterable[str]) -> list[tuple[str, str]]:
     """Every ordered pair: each direction is a claim of its own."""
     return list(permutations(names, 2))
+
+
+def plan_transfer_bytes(pairs: int) -> int:
+    """How much each of so many pairs transfers each way."""
+    return max(LEAST_TRANSFER_BYTES, min(TRANSFER_BYTES, ALL_TRANSFERS_BYTES // max(1, pairs)))
+
+
+def order_targets(source: str, targets: Iterable[str]) -> list[str]:
+    """The order in which a node speaks to others: those after it first, so that not everybody begins with the same one."""
+    names = sorted(targets)
+    later = [name for name in names if name > source]
+    return later + [name for name in names if name <= source]
 
 
 def collect(

@@ -18,7 +18,7 @@ from spokewire.host.journal import Journal
 from spokewire.host.loops import keep_small, repeat, run_until_stopped
 from spokewire.network.documents import Member, Report, Result, TestRequest, sign, verify_request
 from spokewire.network.names import WireGuardKey, interface_name
-from spokewire.network.proof import PairResult
+from spokewire.network.proof import PairResult, plan_transfer_bytes
 from spokewire.network.roster import Roster
 from spokewire.network.rules import plan_admission
 from spokewire.network.topology import plan_node
@@ -26,7 +26,7 @@ from spokewire.node import probe, server
 from spokewire.node.board import Board
 from spokewire.node.firewall import plan_rules
 from spokewire.node.probe import Prober
-from spokewire.node.prove import prove_pair
+from spokewire.node.prove import prove_peers
 from spokewire.node.sync import RosterFile, Sync
 from spokewire.node.transfer import TransferService
 from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
@@ -138,14 +138,9 @@ class Node:
         """Carry out the operator's test requests, one after the other."""
         while True:
             request, client = await self._requests.get()
-            pairs = [target for source, target in request.pairs if source == self._grant.name]
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._prove_pair(target, request), name=f"prove {target}") for target in pairs
-                ]
-            result = Result(
-                grant=self._identity.token.grant_text, test=request.id, pairs=tuple(task.result() for task in tasks)
-            )
+            targets = [target for source, target in request.pairs if source == self._grant.name]
+            pairs = await self._prove_peers(targets, request)
+            result = Result(grant=self._identity.token.grant_text, test=request.id, pairs=tuple(pairs))
             try:
                 await client.submit_report(sign(result, self._identity.token.grant_key))
             except SpokewireError as error:
@@ -181,15 +176,20 @@ class Node:
                 case _:
                     self.journal.cross_out(kind, subject)
 
-    async def _prove_pair(self, target: str, request: TestRequest) -> PairResult:
-        plan = self.sync.roster.plan
-        member = next((m for m in self.sync.roster.nodes(clock.wall()) if m.name == target), None)
-        if plan is None or member is None:
-            return PairResult(
-                source=self._grant.name, target=target, error=f"{self._grant.name} does not know {target}"
-            )
-        address = str(plan.address(member.grant.number))
-        return await prove_pair(self._grant.name, target, address, self.prober, bandwidth=request.bandwidth)
+    async def _prove_peers(self, targets: list[str], request: TestRequest) -> list[PairResult]:
+        plan, nodes = self.sync.roster.plan, self.sync.roster.nodes(clock.wall())
+        numbers = {} if plan is None else {str(node.name): str(plan.address(node.grant.number)) for node in nodes}
+        known = {target: numbers[target] for target in targets if target in numbers}
+        unknown = [
+            PairResult(source=self._grant.name, target=target, error=f"{self._grant.name} does not know {target}")
+            for target in targets
+            if target not in numbers
+        ]
+        size = plan_transfer_bytes(len(request.pairs))
+        proved = await prove_peers(
+            self._grant.name, known, self.prober, bandwidth=request.bandwidth, transfer_bytes=size
+        )
+        return proved + unknown
 
     def _roster_changed(self, roster: Roster) -> None:
         self._board.roster = roster

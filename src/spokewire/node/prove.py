@@ -2,28 +2,55 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from spokewire.host import clock, keys
 from spokewire.network.echo import PORT
-from spokewire.network.proof import BANDWIDTH_SECONDS, ECHOES_PER_PAIR, TRANSFER_BYTES, PairResult
+from spokewire.network.proof import BANDWIDTH_SECONDS, ECHOES_PER_PAIR, PairResult, order_targets
 from spokewire.node.probe import Prober
 from spokewire.node.transfer import CHUNK_BYTES, DIGEST_BYTES, Kind, format_head, refuse
 
-CONNECT_TIMEOUT_S = 5.0
+AT_ONCE = 3
+"""How many peers a node speaks to at a time."""
+CONNECT_TIMEOUT_S = 3.0
 TRANSFER_TIMEOUT_S = 15.0
 ECHO_SPACING_S = 0.02
 SINK_BYTES = 2**40
 """More than any link carries in the time that we send."""
 
 
-async def prove_pair(source: str, target: str, address: str, prober: Prober, *, bandwidth: bool) -> PairResult:
-    """Show traffic from this node (`source`) to the peer at an overlay address; failures are part of the result, not raised."""
+async def prove_peers(
+    source: str, peers: Mapping[str, str], prober: Prober, *, bandwidth: bool, transfer_bytes: int
+) -> list[PairResult]:
+    """Show traffic from this node (`source`) to peers, given as name to overlay address; failures are part of the results, not raised.
+
+    First the echoes, then the transfers, a few at a time: all nodes do this at once through one hub, and transfers would drown the echoes.
+    """
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def echo(target: str) -> PairResult:
+        async with limit:
+            return await _echo(source, target, peers[target], prober)
+
+    async def transfer(result: PairResult) -> PairResult:
+        async with limit:
+            return await _transfer(result, peers[result.target], transfer_bytes, bandwidth=bandwidth)
+
+    async with asyncio.TaskGroup() as group:
+        echoes = [group.create_task(echo(target), name=f"echo {target}") for target in order_targets(source, peers)]
+    async with asyncio.TaskGroup() as group:
+        transfers = [group.create_task(transfer(task.result()), name="transfer") for task in echoes]
+    return [task.result() for task in transfers]
+
+
+async def _echo(source: str, target: str, address: str, prober: Prober) -> PairResult:
     rtt_ms, loss_pct = await prober.measure(address, ECHOES_PER_PAIR, ECHO_SPACING_S)
-    result = PairResult(
-        source=source, target=target, rtt_ms=None if rtt_ms is None else round(rtt_ms, 3), udp_loss_pct=loss_pct
-    )
-    connected, checked, error = await _attempt(lambda: _check(address))
+    rounded = None if rtt_ms is None else round(rtt_ms, 3)
+    return PairResult(source=source, target=target, rtt_ms=rounded, udp_loss_pct=loss_pct)
+
+
+async def _transfer(result: PairResult, address: str, size: int, *, bandwidth: bool) -> PairResult:
+    connected, checked, error = await _attempt(lambda: _check(address, size))
     result = result.model_copy(update={"tcp_ok": connected, "checksum_ok": checked, "error": error})
     if bandwidth and connected:
         mbits, error = await _measure(address)
@@ -53,9 +80,9 @@ async def _connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWr
         raise _NotConnectedError(refuse(error)) from error
 
 
-async def _check(address: str) -> tuple[bool, str]:
+async def _check(address: str, size: int) -> tuple[bool, str]:
     reader, writer = await _connect(address)
-    data = keys.make_bytes(TRANSFER_BYTES)
+    data = keys.make_bytes(size)
     try:
         async with asyncio.timeout(TRANSFER_TIMEOUT_S):
             writer.write(format_head(Kind.CHECK, len(data)) + data)

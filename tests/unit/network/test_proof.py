@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from spokewire.network.proof import PairResult, all_pairs, collect
+from spokewire.network.proof import PairResult, all_pairs, collect, order_targets, plan_transfer_bytes
 
 
 def make_result(source: str = "a", target: str = "b", **changes: Any) -> PairResult:
@@ -49,3 +49,15 @@ def test_results_are_shown_in_the_order_asked_and_a_silent_node_says_why() -> No
 
 def test_a_result_that_never_came_says_so() -> None:
     assert collect([("a", "b")], [], {})[0].error == "no result arrived in time"
+
+
+@pytest.mark.parametrize(("pairs", "size"), [(0, 262144), (6, 262144), (64, 262144), (380, 44150), (9900, 16384)])
+def test_many_pairs_transfer_less_each_so_that_the_proof_is_no_outage_itself(pairs: int, size: int) -> None:
+    assert plan_transfer_bytes(pairs) == size
+
+
+def test_each_node_begins_with_another_peer() -> None:
+    names = ["node-1", "node-2", "node-3", "node-4"]
+    orders = [order_targets(name, [other for other in names if other != name]) for name in names]
+    assert orders[1] == ["node-3", "node-4", "node-1"]
+    assert len({order[0] for order in orders}) == len(names)
