@@ -32,7 +32,9 @@ class Network:
             check=False,
         )
         if check and done.returncode != 0:
-            raise SystemExit(f"spokewire {chr(32).join(words)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+            raise SystemExit(
+                f"spokewire {chr(32).join(words)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            )
         return done.stdout
 
     def json(self, *words: str) -> Any:

@@ -10,7 +10,7 @@ from spokewire.host import clock, keys
 from spokewire.network.documents import Grant, Proof, Record, Report, Result, Settings, TestRequest, sign
 from spokewire.network.keys import derive_network_id, format_public_key
 from spokewire.network.names import NetworkId
-from spokewire.network.proof import PairResult
+from spokewire.network.proof import PairResult, Step
 from spokewire.network.status import NodeStatus, State
 from spokewire.network.token import format_token
 
@@ -113,7 +113,9 @@ class Network:
         return sign(Settings.model_validate(values), self.root)
 
     def request(self, *pairs: tuple[str, str], test: str | None = None) -> str:
-        request = TestRequest(id=test or keys.make_id(), network=self.id, pairs=pairs, issued_at=int(clock.wall()))
+        request = TestRequest(
+            id=test or keys.make_id(), network=self.id, pairs=pairs, step=Step.ECHO, issued_at=int(clock.wall())
+        )
         return sign(request, self.root)
 
     def proof(self, audience: str = "hub-1", *, age_s: float = 0) -> dict[str, str]:

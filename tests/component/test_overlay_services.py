@@ -13,7 +13,7 @@ from spokewire.errors import Code, PermanentError
 from spokewire.host import keys
 from spokewire.host.echo import EchoService
 from spokewire.network.echo import PORT, Echo, Kind, format_echo
-from spokewire.network.proof import ECHOES_PER_PAIR, TRANSFER_BYTES
+from spokewire.network.proof import ECHOES_PER_PAIR, TRANSFER_BYTES, Pace, PairResult, Step, join
 from spokewire.node import prove, transfer
 from spokewire.node.probe import Prober
 from spokewire.node.transfer import MAX_CHECK_BYTES, MAX_CONVERSATIONS, TransferService, format_head
@@ -192,13 +192,20 @@ def test_a_flood_of_conversations_is_bounded_and_over_when_they_end() -> None:
     asyncio.run(scenario())
 
 
+async def prove_pair(address: str, prober: Prober) -> PairResult:
+    """Both halves of the proof of one pair, as the operator asks for them."""
+    halves = [
+        (await prove.prove_peers("node-1", {"node-2": address}, prober, step, Pace(1, TRANSFER_BYTES)))[0]
+        for step in (Step.ECHO, Step.TRANSFER)
+    ]
+    return join(*halves)
+
+
 def test_a_proof_between_two_services_shows_round_trip_and_checksum() -> None:
     async def scenario() -> None:
         prober = Prober(lambda: None)
         async with echo_service(HERE, prober.service), echo_service(THERE, EchoService()), transfer_service(THERE):
-            [result] = await prove.prove_peers(
-                "node-1", {"node-2": THERE}, prober, bandwidth=False, transfer_bytes=TRANSFER_BYTES
-            )
+            result = await prove_pair(THERE, prober)
         assert result.ok
         assert (result.udp_loss_pct, result.error, result.mbits) == (0.0, "", None)
         assert result.rtt_ms is not None
@@ -211,9 +218,7 @@ def test_a_proof_towards_nobody_is_a_failed_result_and_no_error() -> None:
     async def scenario() -> None:
         prober = Prober(lambda: None)
         async with echo_service(HERE, prober.service):
-            [result] = await prove.prove_peers(
-                "node-1", {"node-2": NOWHERE}, prober, bandwidth=True, transfer_bytes=TRANSFER_BYTES
-            )
+            result = await prove_pair(NOWHERE, prober)
         assert (result.ok, result.rtt_ms, result.udp_loss_pct) == (False, None, 100.0)
         assert result.error.startswith("TCP: ")
 
@@ -234,9 +239,7 @@ async def lie(alter: Callable[[bytes, bytes], bytes]) -> str:
     prober = Prober(lambda: None)
     try:
         async with echo_service(HERE, prober.service), echo_service(THERE, EchoService()):
-            [result] = await prove.prove_peers(
-                "node-1", {"node-2": THERE}, prober, bandwidth=False, transfer_bytes=TRANSFER_BYTES
-            )
+            result = await prove_pair(THERE, prober)
         assert (result.tcp_ok, result.checksum_ok, result.ok) == (True, False, False)
         return result.error
     finally:

@@ -13,7 +13,7 @@ from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
 from spokewire.host import clock, keys
 from spokewire.network.documents import Result, TestRequest, sign, verify_chained
 from spokewire.network.keys import derive_network_id
-from spokewire.network.proof import PairResult, all_pairs, collect
+from spokewire.network.proof import PairResult, Step, all_pairs, collect, join
 from spokewire.network.status import HubStatus
 
 LISTEN_LIMIT_S = 8.0
@@ -58,11 +58,14 @@ async def _prove_through(
             Code.NOT_DEPLOYED, f"A proof needs two nodes; {len(names)} joined.", hint="See `spokewire status`."
         )
     progress(f"{len(names)} nodes prove traffic to each other: {len(pairs)} pairs")
-    results = await _ask(hub, root, pairs, bandwidth=False)
+    echoes = await _ask(hub, root, pairs, Step.ECHO)
+    progress(f"echoes are back; {len(pairs)} transfers")
+    transfers = await _ask(hub, root, pairs, Step.TRANSFER)
+    results = [join(echo, transfer) for echo, transfer in zip(echoes, transfers, strict=True)]
     if bandwidth:
         for position, pair in enumerate(pairs):
             progress(f"measuring {pair[0]} to {pair[1]} ({position + 1} of {len(pairs)})")
-            measured = (await _ask(hub, root, [pair], bandwidth=True))[0]
+            measured = (await _ask(hub, root, [pair], Step.BANDWIDTH))[0]
             results[position] = results[position].model_copy(
                 update={"mbits": measured.mbits, "error": results[position].error or measured.error}
             )
@@ -85,12 +88,12 @@ async def _wait_for_listeners(hub: HubClient) -> HubStatus:
 
 
 async def _ask(
-    hub: HubClient, root: Ed25519PrivateKey, pairs: Sequence[tuple[str, str]], *, bandwidth: bool
+    hub: HubClient, root: Ed25519PrivateKey, pairs: Sequence[tuple[str, str]], step: Step
 ) -> list[PairResult]:
     public = root.public_key()
     network = derive_network_id(public)
     request = TestRequest(
-        id=keys.make_id(), network=network, pairs=tuple(pairs), bandwidth=bandwidth, issued_at=int(clock.wall())
+        id=keys.make_id(), network=network, pairs=tuple(pairs), step=step, issued_at=int(clock.wall())
     )
     results: list[PairResult] = []
     silent: dict[str, str] = {}

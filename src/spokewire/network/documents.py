@@ -20,7 +20,7 @@ from spokewire.errors import Code, InputError
 from spokewire.network.addresses import LONGEST_PREFIX, SHORTEST_PREFIX
 from spokewire.network.keys import parse_public_key, parse_wireguard_key
 from spokewire.network.names import MachineName, NetworkId, is_machine_name, is_network_name
-from spokewire.network.proof import PairResult
+from spokewire.network.proof import PairResult, Step
 from spokewire.network.spec import PortText, Relay
 from spokewire.network.status import NodeStatus
 
@@ -147,7 +147,7 @@ class TestRequest(Document):
     id: Annotated[str, Field(min_length=16, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
     network: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     pairs: tuple[tuple[NameText, NameText], ...] = Field(strict=False, max_length=10_000)
-    bandwidth: bool = False
+    step: Annotated[Step, Field(strict=False)]
     issued_at: Instant
 
 

@@ -1,6 +1,8 @@
 """The proof: what each pair of nodes showed with real traffic, and the verdict over all of them (DESIGN section 6)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 from itertools import permutations
 
 from pydantic import BaseModel, ConfigDict
@@ -13,8 +15,20 @@ TRANSFER_BYTES = 256 * 1024
 LEAST_TRANSFER_BYTES = 16 * 1024
 """The least: a dozen full packets."""
 ALL_TRANSFERS_BYTES = 16 * 1024 * 1024
-"""What all pairs together transfer each way: everything passes one hub, and the proof must not be the outage that it looks for."""
+"""What all pairs together transfer each way."""
+MOST_AT_ONCE = 4
+ALL_AT_ONCE = 20
+"""How many pairs of the whole network speak at a time: twenty send a thousand echoes a second, which the smallest hub relays."""
 BANDWIDTH_SECONDS = 3.0
+
+
+class Step(StrEnum):
+    """What a test request asks for. A proof is two requests: the transfers of some nodes must not drown the echoes of others."""
+
+    ECHO = "echo"
+    TRANSFER = "transfer"
+    BANDWIDTH = "bandwidth"
+    """A transfer, and then as much as goes through: for one pair at a time."""
 
 
 class PairResult(BaseModel):
@@ -44,9 +58,22 @@ def all_pairs(names: Iterable[str]) -> list[tuple[str, str]]:
     return list(permutations(names, 2))
 
 
-def plan_transfer_bytes(pairs: int) -> int:
-    """How much each of so many pairs transfers each way."""
-    return max(LEAST_TRANSFER_BYTES, min(TRANSFER_BYTES, ALL_TRANSFERS_BYTES // max(1, pairs)))
+@dataclass(frozen=True)
+class Pace:
+    """How hard a node goes about a proof: how many peers at a time, and how much it transfers to each, each way."""
+
+    at_once: int
+    transfer_bytes: int
+
+
+def plan_pace(pairs: Collection[tuple[str, str]]) -> Pace:
+    """The pace for a proof of these pairs: all of them go through one hub, and the proof must not be the outage that it looks for."""
+    sources = len({source for source, _ in pairs})
+    size = ALL_TRANSFERS_BYTES // max(1, len(pairs))
+    return Pace(
+        at_once=max(1, min(MOST_AT_ONCE, ALL_AT_ONCE // max(1, sources))),
+        transfer_bytes=max(LEAST_TRANSFER_BYTES, min(TRANSFER_BYTES, size)),
+    )
 
 
 def order_targets(source: str, targets: Iterable[str]) -> list[str]:
@@ -54,6 +81,18 @@ def order_targets(source: str, targets: Iterable[str]) -> list[str]:
     names = sorted(targets)
     later = [name for name in names if name > source]
     return later + [name for name in names if name <= source]
+
+
+def join(echo: PairResult, transfer: PairResult) -> PairResult:
+    """One result of the two halves of a pair's proof."""
+    return echo.model_copy(
+        update={
+            "tcp_ok": transfer.tcp_ok,
+            "checksum_ok": transfer.checksum_ok,
+            "mbits": transfer.mbits,
+            "error": echo.error or transfer.error,
+        }
+    )
 
 
 def collect(

@@ -18,7 +18,7 @@ from spokewire.host.journal import Journal
 from spokewire.host.loops import keep_small, repeat, run_until_stopped
 from spokewire.network.documents import Member, Report, Result, TestRequest, sign, verify_request
 from spokewire.network.names import WireGuardKey, interface_name
-from spokewire.network.proof import PairResult, plan_transfer_bytes
+from spokewire.network.proof import PairResult, plan_pace
 from spokewire.network.roster import Roster
 from spokewire.network.rules import plan_admission
 from spokewire.network.topology import plan_node
@@ -185,10 +185,7 @@ class Node:
             for target in targets
             if target not in numbers
         ]
-        size = plan_transfer_bytes(len(request.pairs))
-        proved = await prove_peers(
-            self._grant.name, known, self.prober, bandwidth=request.bandwidth, transfer_bytes=size
-        )
+        proved = await prove_peers(self._grant.name, known, self.prober, request.step, plan_pace(request.pairs))
         return proved + unknown
 
     def _roster_changed(self, roster: Roster) -> None:

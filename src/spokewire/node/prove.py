@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from spokewire.host import clock, keys
 from spokewire.network.echo import PORT
-from spokewire.network.proof import BANDWIDTH_SECONDS, ECHOES_PER_PAIR, PairResult, order_targets
+from spokewire.network.proof import BANDWIDTH_SECONDS, ECHOES_PER_PAIR, Pace, PairResult, Step, order_targets
 from spokewire.node.probe import Prober
 from spokewire.node.transfer import CHUNK_BYTES, DIGEST_BYTES, Kind, format_head, refuse
 
-AT_ONCE = 3
-"""How many peers a node speaks to at a time."""
-CONNECT_TIMEOUT_S = 3.0
+CONNECT_TIMEOUT_S = 5.0
+"""Long enough for two SYNs to be lost: they are repeated after one and three seconds (RFC 6298)."""
 TRANSFER_TIMEOUT_S = 15.0
 ECHO_SPACING_S = 0.02
 SINK_BYTES = 2**40
@@ -20,27 +19,24 @@ SINK_BYTES = 2**40
 
 
 async def prove_peers(
-    source: str, peers: Mapping[str, str], prober: Prober, *, bandwidth: bool, transfer_bytes: int
+    source: str, peers: Mapping[str, str], prober: Prober, step: Step, pace: Pace
 ) -> list[PairResult]:
     """Show traffic from this node (`source`) to peers, given as name to overlay address; failures are part of the results, not raised.
 
-    First the echoes, then the transfers, a few at a time: all nodes do this at once through one hub, and transfers would drown the echoes.
+    A few at a time: all nodes do this at once, through one hub.
     """
-    limit = asyncio.Semaphore(AT_ONCE)
+    limit = asyncio.Semaphore(pace.at_once)
 
-    async def echo(target: str) -> PairResult:
+    async def prove(target: str) -> PairResult:
         async with limit:
-            return await _echo(source, target, peers[target], prober)
-
-    async def transfer(result: PairResult) -> PairResult:
-        async with limit:
-            return await _transfer(result, peers[result.target], transfer_bytes, bandwidth=bandwidth)
+            if step is Step.ECHO:
+                return await _echo(source, target, peers[target], prober)
+            nothing = PairResult(source=source, target=target)
+            return await _transfer(nothing, peers[target], pace.transfer_bytes, bandwidth=step is Step.BANDWIDTH)
 
     async with asyncio.TaskGroup() as group:
-        echoes = [group.create_task(echo(target), name=f"echo {target}") for target in order_targets(source, peers)]
-    async with asyncio.TaskGroup() as group:
-        transfers = [group.create_task(transfer(task.result()), name="transfer") for task in echoes]
-    return [task.result() for task in transfers]
+        tasks = [group.create_task(prove(target), name=f"prove {target}") for target in order_targets(source, peers)]
+    return [task.result() for task in tasks]
 
 
 async def _echo(source: str, target: str, address: str, prober: Prober) -> PairResult:

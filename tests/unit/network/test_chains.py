@@ -19,6 +19,7 @@ from spokewire.network.documents import (
     verify_request,
     verify_settings,
 )
+from spokewire.network.proof import Step
 from tests.builders import (
     NETWORK,
     NOW,
@@ -138,7 +139,7 @@ def test_settings_that_the_operator_did_not_sign_or_that_no_machine_could_follow
 def test_a_test_request_holds_for_two_minutes_whatever_the_clocks_differ_by_up_to_one(
     issued_at: float, holds: bool
 ) -> None:
-    request = TestRequest(id="i" * 16, network=NETWORK, pairs=(("a", "b"),), issued_at=int(issued_at))
+    request = TestRequest(id="i" * 16, network=NETWORK, pairs=(("a", "b"),), step=Step.ECHO, issued_at=int(issued_at))
     if holds:
         assert verify_request(sign(request, ROOT), PUBLIC, NETWORK, NOW) == request
         return
@@ -148,7 +149,7 @@ def test_a_test_request_holds_for_two_minutes_whatever_the_clocks_differ_by_up_t
 
 
 def test_a_test_request_for_another_network_or_of_a_stranger_is_refused() -> None:
-    request = TestRequest(id="i" * 16, network=FOREIGN_NETWORK, pairs=(), issued_at=int(NOW))
+    request = TestRequest(id="i" * 16, network=FOREIGN_NETWORK, pairs=(), step=Step.ECHO, issued_at=int(NOW))
     with pytest.raises(InputError) as caught:
         verify_request(sign(request, ROOT), PUBLIC, NETWORK, NOW)
     assert caught.value.code is Code.DOCUMENT_CHAIN

@@ -20,7 +20,7 @@ from spokewire.network.documents import (
 )
 from spokewire.network.keys import encode_base64url
 from spokewire.network.names import NetworkId
-from spokewire.network.proof import PairResult
+from spokewire.network.proof import PairResult, Step
 from tests.builders import (
     NETWORK,
     NOW,
@@ -53,7 +53,7 @@ def grant_text(**changes: object) -> str:
         Record(
             grant="x", sequence=1, wireguard_key=verify_member(make_record(), PUBLIC, NETWORK, NOW).record.wireguard_key
         ),
-        TestRequest(id="i" * 16, network=NETWORK, pairs=(("a", "b"),), issued_at=int(NOW)),
+        TestRequest(id="i" * 16, network=NETWORK, pairs=(("a", "b"),), step=Step.ECHO, issued_at=int(NOW)),
         Report(grant="x", issued_at=int(NOW), status=make_node_status()),
         Result(grant="x", test="t", pairs=(PairResult(source="a", target="b", rtt_ms=1.5),)),
         Proof(network=NETWORK, audience="hub-1", issued_at=int(NOW)),

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from spokewire.network.proof import PairResult, all_pairs, collect, order_targets, plan_transfer_bytes
+from spokewire.network.proof import Pace, PairResult, all_pairs, collect, order_targets, plan_pace
 
 
 def make_result(source: str = "a", target: str = "b", **changes: Any) -> PairResult:
@@ -51,9 +51,19 @@ def test_a_result_that_never_came_says_so() -> None:
     assert collect([("a", "b")], [], {})[0].error == "no result arrived in time"
 
 
-@pytest.mark.parametrize(("pairs", "size"), [(0, 262144), (6, 262144), (64, 262144), (380, 44150), (9900, 16384)])
-def test_many_pairs_transfer_less_each_so_that_the_proof_is_no_outage_itself(pairs: int, size: int) -> None:
-    assert plan_transfer_bytes(pairs) == size
+@pytest.mark.parametrize(
+    ("nodes", "pace"),
+    [
+        (0, Pace(4, 262144)),
+        (2, Pace(4, 262144)),
+        (3, Pace(4, 262144)),
+        (7, Pace(2, 262144)),
+        (20, Pace(1, 44150)),
+        (100, Pace(1, 16384)),
+    ],
+)
+def test_the_more_nodes_the_gentler_each_so_that_the_proof_is_no_outage_itself(nodes: int, pace: Pace) -> None:
+    assert plan_pace(all_pairs([f"node-{number}" for number in range(nodes)])) == pace
 
 
 def test_each_node_begins_with_another_peer() -> None:
