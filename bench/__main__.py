@@ -75,6 +75,7 @@ for stat in /proc/[0-9]*/stat; do
   dir=${stat%/stat}
   words=$(tr '\0' ' ' < $dir/cmdline)
   case "$words" in
+    "sh -c "*) continue ;;
     *"-m spokewire "*" run "*) name=agent ;;
     "wireguard-go -f "*) name=wireguard-go ;;
     *) continue ;;
