@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.lab.conftest import MakeNetwork
+from tests.lab.stock import join_stock_client
 from tests.lab.traffic import Traffic, connects
 from tests.lab.world import COMMAND, Network, measured, nodes, wait_until
 
@@ -159,21 +160,8 @@ def test_a_machine_that_already_routes_the_overlays_addresses_refuses_to_join_an
 
 def test_a_stock_wireguard_client_reaches_a_node_with_the_exported_file(network: Network) -> None:
     exported = network.run("node", "export", "phone").out
-    sections = [line.split(" = ", 1) for line in exported.splitlines() if " = " in line]
-    fields = dict(sections)
-    assert {"PrivateKey", "Address", "PublicKey", "AllowedIPs", "Endpoint"} <= fields.keys()
     network.run("lab", "add", "bare-7", "--nat", "symmetric")
-    stripped = "\n".join(line for line in exported.splitlines() if not line.startswith(("Address", "MTU", "DNS", "#")))
-    setup = "ip link add wg0 type wireguard 2>/dev/null || { wireguard-go -f wg0 & while [ ! -e /var/run/wireguard/wg0.sock ]; do sleep 0.05; done; }"
-    configure = (
-        f"wg setconf wg0 /dev/stdin <<'END' && ip link set wg0 up mtu {fields.get('MTU', '1420')}\n{stripped}\nEND"
-    )
-    network.exec(
-        "bare-7", "sh", "-ec", f"mkdir -p /var/run/wireguard\n({setup}) >/dev/null 2>&1 </dev/null\n{configure}"
-    )
-    for address in fields["Address"].split(", "):
-        network.exec("bare-7", "ip", "address", "add", address, "dev", "wg0")
-    network.exec("bare-7", "ip", "route", "replace", "10.88.0.0/24", "dev", "wg0")
+    join_stock_client(network, "bare-7", exported)
     begun = time.monotonic()
     wait_until(lambda: connects(network, "bare-7", "10.88.0.11", 51821), 20, "the client reaches the node")
     measured("stock client to its first TCP connection", time.monotonic() - begun)

@@ -11,7 +11,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from spokewire.errors import Code, PermanentError
+from spokewire.errors import Code, PermanentError, TemporaryError
 
 _UP = 1
 """IFF_UP of linux/if.h."""
@@ -31,6 +31,15 @@ class LinkStatus:
     mtu: int
     is_up: bool
     addresses: frozenset[IPv4Interface | IPv6Interface]
+
+
+@dataclass(frozen=True)
+class Uplink:
+    """The link of the default route and its first global addresses; None where it has none of that family."""
+
+    name: str
+    v4: str | None
+    v6: str | None
 
 
 class Links:
@@ -88,6 +97,30 @@ class Links:
         """Set a link's MTU and bring it up."""
         with _opened(f"bring {name} up") as route:
             route.link("set", index=_index(route, name), mtu=mtu, state="up")
+
+    def find_uplink(self) -> Uplink:
+        """The link of the default route, with the addresses that packets leave from; TemporaryError if there is no such route yet."""
+        with _opened("look for the uplink") as route:
+            for family in (socket.AF_INET, socket.AF_INET6):
+                for entry in route.get_routes(family=family):
+                    if (
+                        entry["dst_len"] == 0
+                        and entry.get_attr("RTA_OIF")
+                        and entry.get_attr("RTA_TABLE") in _MAIN_TABLES
+                    ):
+                        index = int(entry.get_attr("RTA_OIF"))
+                        name = next(iter(route.get_links(index))).get_attr("IFLA_IFNAME")
+                        found = [
+                            _interface(a, 32 if a["family"] == socket.AF_INET else 128).ip
+                            for a in route.get_addr(index=index)
+                        ]
+                        outside = [address for address in found if not address.is_link_local]
+                        v4 = next((str(address) for address in outside if address.version == 4), None)  # noqa: PLR2004
+                        v6 = next((str(address) for address in outside if address.version == 6), None)  # noqa: PLR2004
+                        return Uplink(name, v4, v6)
+        raise TemporaryError(
+            Code.DEVICE_UNAVAILABLE, "This machine has no default route.", hint="The relay needs an uplink."
+        )
 
     def find_overlaps(self, blocks: Iterable[IPv4Network], *, ignore: str) -> list[str]:
         """Describe routes and addresses of this machine, but those of the link `ignore`, that overlap any of the blocks."""

@@ -16,17 +16,20 @@ from spokewire.host.firewall import Firewall
 from spokewire.host.identity import Identity, load_identity, refresh_record
 from spokewire.host.journal import Journal
 from spokewire.host.loops import keep_small, repeat, run_until_stopped
-from spokewire.hub import api, forwarding, metrics
+from spokewire.hub import api, forwarding, metrics, relaying
 from spokewire.hub.firewall import plan_rules
 from spokewire.hub.membership import Membership
+from spokewire.hub.relaying import Relaying
 from spokewire.hub.reports import Reports
 from spokewire.hub.store import Store
 from spokewire.hub.tests import Tests
 from spokewire.network.documents import Record
-from spokewire.network.names import interface_name
+from spokewire.network.names import WireGuardKey, interface_name
 from spokewire.network.roster import Roster
+from spokewire.network.spec import Relay
 from spokewire.network.status import HubStatus, HubView, Issue, State
 from spokewire.network.topology import HUB_PORT, plan_hub
+from spokewire.relay.rules import Outside
 from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
 
 log = structlog.get_logger()
@@ -66,6 +69,9 @@ class Hub:
         self.interface = interface_name(self._grant.network_name)
         self.tunnel = Tunnel(self.interface, identity.key_file, self._public_key, self.journal)
         self.firewall = Firewall(self._grant.network_name, self.journal)
+        self.relaying = Relaying(
+            self._grant.network_name, self._public_key, identity.folder, self.journal, self._read_endpoints
+        )
         self.echo = EchoService(asked=self.reports.note_echo)
         self._echo_address = ""
         self._issue: Issue | None = None
@@ -105,6 +111,10 @@ class Hub:
         if self._echo_address != address:
             await self.echo.open(address)
             self._echo_address = address
+        if roster.settings is not None and roster.settings.relay is Relay.SEALED:
+            await self.relaying.reconcile(roster, await asyncio.to_thread(self._find_outside), now)
+        else:
+            await self.relaying.stop()
         self.membership.applied(version)
         members = roster.nodes(now)
         self.reports.forget({m.name for m in members}, {str(plan.address(m.grant.number)) for m in members})
@@ -116,6 +126,21 @@ class Hub:
             log.warning("wireguard-go has ended")
             self.membership.changed.set()
             await asyncio.sleep(RECONCILE_INTERVAL_S)
+
+    def _find_outside(self) -> Outside:
+        """The addresses of our own at which packets arrive: those of the uplink."""
+        uplink = self.tunnel.links.find_uplink()
+        relaying.enable_forwarding(uplink.name, self.journal)
+        return Outside(uplink.v4, uplink.v6, HUB_PORT)
+
+    def _read_endpoints(self) -> dict[WireGuardKey, str]:
+        self.tunnel.refresh()
+        observed = self.tunnel.observed
+        return (
+            {}
+            if observed is None
+            else {key: peer.endpoint for key, peer in observed.peers.items() if peer.endpoint is not None}
+        )
 
     async def refresh(self) -> None:
         """Look at the tunnel now: the operator asks."""
@@ -146,6 +171,7 @@ class Hub:
             overlay_ip=self._echo_address,
             settings_version=roster.version,
             wg=self.tunnel.status(),
+            relay=self.relaying.status(),
             issues=[] if self._issue is None else [self._issue],
             nodes=self._views(),
             time=clock.wall(),
@@ -156,6 +182,7 @@ class Hub:
     async def clean_up(self) -> None:
         """Close what is open, and undo all that the journal names."""
         self.echo.close()
+        self.relaying.close()
         self.membership.close()
         await asyncio.to_thread(self._undo)
 
@@ -166,6 +193,8 @@ class Hub:
                     self.firewall.remove()
                 case "device":
                     self.tunnel.remove()
+                case "relay":
+                    self.relaying.remove()
                 case "sysctl":
                     forwarding.undo(subject, value, self.journal)
                 case _:
@@ -238,6 +267,9 @@ async def run(settings: Settings) -> None:
                     "reconcile", hub.reconcile, RECONCILE_INTERVAL_S, wake=hub.membership.changed, report=hub.report
                 ),
                 "device": hub.watch_device(),
+                "relay endpoints": hub.relaying.follow(),
+                "relay handshakes": hub.relaying.forward(),
+                "relay labels": hub.relaying.save(),
             }
         )
     finally:

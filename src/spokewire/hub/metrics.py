@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from spokewire.network.status import HubStatus, State
@@ -15,7 +15,7 @@ class HubCollector(Collector):
         self._status = status
         self._followers = followers
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """One family for each thing that a hub knows."""
         status = self._status()
         state = GaugeMetricFamily("spokewire_hub_state", "1 for the state that the hub is in.", labels=["state"])
@@ -27,6 +27,17 @@ class HubCollector(Collector):
         )
         yield GaugeMetricFamily("spokewire_hub_followers", "Open roster streams.", value=self._followers())
         yield GaugeMetricFamily("spokewire_hub_issues", "Open issues.", value=len(status.issues))
+        if status.relay is not None:
+            yield GaugeMetricFamily("spokewire_relay_labels", "Labels that are installed.", value=status.relay.labels)
+            yield CounterMetricFamily(
+                "spokewire_relay_handshakes_forwarded", "Handshakes that were switched.", value=status.relay.forwarded
+            )
+            refused = CounterMetricFamily(
+                "spokewire_relay_handshakes_refused", "Handshakes that were not, by reason.", labels=["reason"]
+            )
+            for reason, count in status.relay.refused.items():
+                refused.add_metric([reason], count)
+            yield refused
         echo = GaugeMetricFamily(
             "spokewire_hub_node_echo_age_seconds", "Since a node's last echo to the hub.", labels=["node"]
         )

@@ -37,6 +37,7 @@ class Relay(StrEnum):
     """How the hub carries packets between nodes."""
 
     ROUTED = "routed"
+    SEALED = "sealed"
 
 
 class ProviderName(StrEnum):

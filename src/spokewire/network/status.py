@@ -98,6 +98,16 @@ class HubView(_Shape):
     """Whether the node holds a roster stream open."""
 
 
+class RelayStatus(_Shape):
+    """A sealed relay in numbers since its daemon started."""
+
+    labels: int
+    forwarded: int
+    """Handshakes that were switched; data packets never reach the daemon."""
+    refused: dict[str, int] = Field(default_factory=dict)
+    """Handshakes that were not, by reason."""
+
+
 class HubStatus(_Shape):
     """GET /v1/status: all that a hub knows."""
 
@@ -109,6 +119,8 @@ class HubStatus(_Shape):
     overlay_ip: str
     settings_version: int
     wg: WireGuardStatus | None = None
+    relay: RelayStatus | None = None
+    """None in routed mode."""
     issues: list[Issue] = Field(default_factory=list)
     nodes: list[HubView] = Field(default_factory=list)
     time: float

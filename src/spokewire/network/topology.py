@@ -58,7 +58,7 @@ def plan_node(roster: Roster, me: Grant, now: float) -> InterfaceSpec | None:
     if plan is None or roster.settings is None:
         return None
     _refuse_outside(plan, me)
-    return InterfaceSpec(overlay_addresses(plan, me.number), _plan_peers(roster, roster.settings.relay, plan, now))
+    return InterfaceSpec(overlay_addresses(plan, me.number), _plan_peers(roster, me, plan, now))
 
 
 def plan_hub(roster: Roster, me: Grant, now: float) -> InterfaceSpec | None:
@@ -94,16 +94,36 @@ def overlay_ip(plan: AddressPlan, member: Member) -> IPv4Address:
     return plan.address(member.grant.number)
 
 
-def _plan_peers(roster: Roster, relay: Relay, plan: AddressPlan, now: float) -> tuple[PeerSpec, ...]:
-    match relay:
+def _plan_peers(roster: Roster, me: Grant, plan: AddressPlan, now: float) -> tuple[PeerSpec, ...]:
+    assert roster.settings is not None
+    match roster.settings.relay:
         case Relay.ROUTED:
             return _routed_peers(roster, plan, now)
+        case Relay.SEALED:
+            return _sealed_peers(roster, me, plan, now)
 
 
 def _routed_peers(roster: Roster, plan: AddressPlan, now: float) -> tuple[PeerSpec, ...]:
     """The one hub, for the whole overlay."""
     whole: frozenset[IPv4Network | IPv6Network] = frozenset({plan.cidr, plan.ula})
     return tuple(_hub_peer(hub, whole) for hub in roster.hubs(now)[:1])
+
+
+def _sealed_peers(roster: Roster, me: Grant, plan: AddressPlan, now: float) -> tuple[PeerSpec, ...]:
+    """The hub for itself only, and every other node behind the hub's endpoint: sessions are end to end, the hub switches their ciphertext."""
+    hubs = roster.hubs(now)[:1]
+    nodes = tuple(
+        PeerSpec(
+            name=node.name,
+            public_key=WireGuardKey(node.record.wireguard_key),
+            allowed_ips=host_routes(plan, node.grant.number),
+            endpoint=hub.record.endpoint,
+        )
+        for hub in hubs
+        for node in roster.nodes(now)
+        if node.grant.id != me.id
+    )
+    return tuple(_hub_peer(hub, host_routes(plan, hub.grant.number)) for hub in hubs) + nodes
 
 
 def _hub_peer(hub: Member, allowed_ips: frozenset[IPv4Network | IPv6Network]) -> PeerSpec:

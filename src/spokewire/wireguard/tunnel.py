@@ -48,8 +48,8 @@ class Tunnel:
         self._key_file = key_file
         self._checked: IPv4Network | None = None
         self._public_key = public_key
-        self._links = Links()
-        self._device = Device(interface, self._links, journal)
+        self.links = Links()
+        self._device = Device(interface, self.links, journal)
 
     async def reconcile(self, wanted: InterfaceSpec) -> list[str]:
         """Make the interface what is wanted; return what was changed, as sentences. Raises errors of ours; then nothing else was tried."""
@@ -75,7 +75,7 @@ class Tunnel:
         """
         if cidr == self._checked:
             return
-        found = self._links.find_overlaps([cidr], ignore=self.interface)
+        found = self.links.find_overlaps([cidr], ignore=self.interface)
         if found:
             raise PermanentError(
                 Code.ADDRESS_OVERLAP,
@@ -122,7 +122,7 @@ class Tunnel:
         return None if peer is None else peer.endpoint
 
     def _apply(self, wanted: InterfaceSpec, endpoints: dict[str, str]) -> list[str]:
-        link = self._links.observe(self.interface)
+        link = self.links.observe(self.interface)
         if link is None:
             raise PermanentError(Code.DEVICE_UNAVAILABLE, f"The interface {self.interface} has vanished.")
         done = []
@@ -134,13 +134,13 @@ class Tunnel:
             tool.apply(self.interface, self._key_file, changes)
             done += [f"{type(change).__name__}: {change.reason}" for change in changes]
         for address in sorted(addresses - link.addresses, key=str):
-            self._links.add_address(self.interface, address)
+            self.links.add_address(self.interface, address)
             done.append(f"address {address} added")
         for address in sorted(link.addresses - addresses, key=str):
-            self._links.delete_address(self.interface, address)
+            self.links.delete_address(self.interface, address)
             done.append(f"address {address} removed")
         if not link.is_up or link.mtu != wanted.mtu:
-            self._links.set_up(self.interface, wanted.mtu)
+            self.links.set_up(self.interface, wanted.mtu)
             done.append("brought up")
         self.observed = tool.observe(self.interface) if changes else observed
         for sentence in done:

@@ -1,0 +1,239 @@
+"""The sealed relay at work: endpoints from WireGuard, handshakes from the tap, labels to the kernel."""
+
+import asyncio
+import base64
+import json
+from collections import deque
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+
+import structlog
+
+from spokewire.errors import SpokewireError
+from spokewire.host import clock, files, sysctl
+from spokewire.host.journal import Journal
+from spokewire.host.loops import sleep_or_wake
+from spokewire.network.names import WireGuardKey
+from spokewire.network.roster import Roster
+from spokewire.network.status import RelayStatus
+from spokewire.network.topology import HUB_PORT
+from spokewire.relay.messages import Index
+from spokewire.relay.rules import Outside
+from spokewire.relay.switch import (
+    LABEL_LIFETIME_S,
+    Endpoint,
+    ForHub,
+    Forward,
+    Install,
+    Label,
+    NodeNumber,
+    Refusal,
+    Switch,
+)
+from spokewire.relay.tables import Tables
+from spokewire.relay.tap import Tap
+
+log = structlog.get_logger()
+
+POLL_INTERVAL_S = 0.5
+"""How soon a node that moved is found when only its data packets show it: a promise of one second, less the way."""
+SAVE_INTERVAL_S = 1.0
+MAX_WAITING = 4096
+"""Handshakes that may wait for the loop: a flood beyond that is dropped unread."""
+LEAST_INTERVAL_S = 0.1
+MAX_HELD = 256
+HOLD_S = 1.0
+SETTLE_S = 0.02
+"""WireGuard notes a new endpoint when it has read the handshake that we saw pass: a moment later."""
+
+ReadEndpoints = Callable[[], dict[WireGuardKey, str]]
+
+
+class Relaying:
+    """The switch of one hub with its tap and its tables."""
+
+    def __init__(
+        self, network: str, hub_key: WireGuardKey, folder: Path, journal: Journal, read_endpoints: ReadEndpoints
+    ) -> None:
+        self.switch = Switch(base64.b64decode(hub_key))
+        self._tables = Tables(network)
+        self._tap = Tap(HUB_PORT, self._received)
+        self._path = folder / "labels.json"
+        self._journal = journal
+        self._read_endpoints = read_endpoints
+        self._numbers: dict[WireGuardKey, NodeNumber] = {}
+        self._pending: list[tuple[bytes, Endpoint]] = []
+        self._arrived, self._look_now = asyncio.Event(), asyncio.Event()
+        self._held: deque[tuple[bytes, Endpoint, float]] = deque(maxlen=MAX_HELD)
+        self._is_open = False
+        self._changed = False
+        self.dropped = 0
+        """Handshakes that were dropped unread because too many waited."""
+
+    async def reconcile(self, roster: Roster, outside: Outside, now: float) -> None:
+        """Be a relay for exactly these nodes. A table that exists is kept: its labels are in use."""
+        nodes = roster.nodes(now)
+        self._numbers = {WireGuardKey(node.record.wireguard_key): node.grant.number for node in nodes}
+        dropped = self.switch.set_nodes({number: base64.b64decode(key) for key, number in self._numbers.items()})
+        if not self._is_open:
+            await asyncio.to_thread(self._begin, outside)
+            self._tap.open()
+            self._is_open = True
+        elif not await asyncio.to_thread(self._tables.exists):
+            await asyncio.to_thread(self._rebuild, outside)
+        self._tables.drop(dropped)
+        await self.look()
+
+    async def stop(self) -> None:
+        """Be no relay any more: the network is routed now. Its tables go, and with them every label."""
+        if self._is_open:
+            self._is_open = False
+            self._tap.close()
+            self.switch.set_nodes({})
+            await asyncio.to_thread(self.remove)
+
+    async def look(self) -> None:
+        """Read where WireGuard sees the nodes, and tell the kernel."""
+        if not self._is_open:
+            return
+        seen = await asyncio.to_thread(self._read_endpoints)
+        moved = self.switch.set_endpoints(
+            {self._numbers[key]: parse_endpoint(text) for key, text in seen.items() if key in self._numbers}
+        )
+        self._tables.place(self.switch.sources, self.switch.endpoints)
+        self._tables.commit()
+        if moved:
+            log.info("nodes moved", nodes=sorted(moved))
+            self._try_held(clock.monotonic())
+
+    async def follow(self) -> None:
+        """Look at the endpoints regularly, and soon after a handshake that may change them; never so often that a flood could keep us busy."""
+        while True:
+            try:
+                await self.look()
+            except SpokewireError as error:
+                log.warning("endpoints not read", code=error.code, error=error.message)
+            await asyncio.sleep(LEAST_INTERVAL_S)
+            await sleep_or_wake(POLL_INTERVAL_S - LEAST_INTERVAL_S, self._look_now)
+            await asyncio.sleep(SETTLE_S)
+
+    async def forward(self) -> None:
+        """Switch handshakes: all that wait together are decided, their labels go to the kernel at once, then they are forwarded."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            waiting, self._pending = self._pending, []
+            try:
+                self._switch_all(waiting)
+            except SpokewireError as error:
+                log.warning("handshakes not switched", code=error.code, error=error.message, messages=len(waiting))
+
+    async def save(self) -> None:
+        """Save the labels now and then, so that a rebooted hub resumes running sessions."""
+        while True:
+            await asyncio.sleep(SAVE_INTERVAL_S)
+            self.switch.expire(clock.wall())
+            if self._changed:
+                self._changed = False
+                await asyncio.to_thread(self._store)
+
+    def status(self) -> RelayStatus | None:
+        """The relay in numbers; None while it is not one."""
+        if not self._is_open:
+            return None
+        refused = {str(reason): count for reason, count in self.switch.refused.items()}
+        if self.dropped:
+            refused["flood"] = self.dropped
+        return RelayStatus(labels=len(self.switch.labels()), forwarded=self.switch.forwarded, refused=refused)
+
+    def close(self) -> None:
+        """Close the tap, in the loop's own thread."""
+        self._tap.close()
+
+    def remove(self) -> None:
+        """Remove the tables."""
+        self._tables.remove()
+        self._journal.cross_out("relay", self._tables.table)
+
+    def _begin(self, outside: Outside) -> None:
+        existed = ("relay", self._tables.table) in self._journal and self._tables.exists()
+        self._journal.write("relay", self._tables.table)
+        good = self.switch.restore(self._load(), clock.wall())
+        if existed:
+            # Endpoints of before are not known to us any more, but labels must stay; only the table's small maps are rebuilt.
+            self._tables.forget_places()
+        else:
+            self._tables.create(outside)
+            self._tables.install((install, LABEL_LIFETIME_S) for install in good)
+
+    def _rebuild(self, outside: Outside) -> None:
+        log.warning("relay table was gone")
+        self._tables.create(outside)
+        now = clock.wall()
+        self._tables.install(
+            (Install(label, target), expires_at - now)
+            for label, target, expires_at in self.switch.labels()
+            if expires_at > now
+        )
+
+    def _received(self, message: bytes, source: Endpoint) -> None:
+        if len(self._pending) >= MAX_WAITING:
+            self.dropped += 1
+            return
+        self._pending.append((message, source))
+        self._arrived.set()
+
+    def _try_held(self, now: float) -> None:
+        """Handshakes that came a moment before their sender, or their target, was found: WireGuard would repeat them only in five seconds."""
+        held, self._held = self._held, deque(maxlen=MAX_HELD)
+        self._switch_all([(message, source) for message, source, since in held if now - since <= HOLD_S], hold=False)
+
+    def _switch_all(self, messages: list[tuple[bytes, Endpoint]], *, hold: bool = True) -> None:
+        now = clock.wall()
+        forwards: list[tuple[bytes, Endpoint]] = []
+        for message, source in messages:
+            decision = self.switch.handle(message, source, now)
+            if isinstance(decision, ForHub):
+                self._look_now.set()
+            elif decision in (Refusal.UNKNOWN_SOURCE, Refusal.NO_TARGET) and hold:
+                self._held.append((message, source, clock.monotonic()))
+                self._look_now.set()
+            elif isinstance(decision, Forward):
+                forwards.append((message, decision.to))
+                if decision.install is not None:
+                    self._tables.install([(decision.install, LABEL_LIFETIME_S)])
+                    self._changed = True
+        self._tables.commit()
+        for message, to in forwards:
+            self._tap.send(message, to)
+
+    def _store(self) -> None:
+        rows = [[label.source, label.index, target, expires_at] for label, target, expires_at in self.switch.labels()]
+        files.write(self._path, json.dumps(rows))
+
+    def _load(self) -> list[tuple[Label, NodeNumber, float]]:
+        try:
+            rows = json.loads(files.read(self._path) or "[]")
+            return [
+                (Label(int(source), Index(int(index))), int(target), float(expires_at))
+                for source, index, target, expires_at in rows
+            ]
+        except (ValueError, TypeError, SpokewireError):
+            log.warning("saved labels unreadable", path=str(self._path))
+            return []
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Parse an endpoint as `wg` prints it: 203.0.113.5:1234 or [2001:db8::5]:1234."""
+    host, _, port = text.rpartition(":")
+    return Endpoint(ip_address(host.strip("[]")).packed, int(port))
+
+
+def enable_forwarding(interface: str, journal: Journal) -> None:
+    """Let switched packets pass from the uplink to the uplink; the old value is journalled."""
+    key = f"net/ipv4/conf/{interface}/forwarding"
+    before = sysctl.read(key)
+    if before == "0":
+        journal.write("sysctl", key, before)
+        sysctl.write(key, "1")

@@ -1,0 +1,136 @@
+"""The kernel tables of the relay as nftables text. Pure.
+
+    prerouting, raw priority       udp to our port, type 4: source endpoint -> node; (node, receiver index) -> target node; rewrite the destination
+    forward                        our mark passes
+    postrouting, last              our mark: rewrite the source to our own address and port
+
+Stateless and `notrack`. A data packet without a label goes on to the hub's own WireGuard. Addresses are looked up in one map for each family; both
+kinds of maps share the node's number as a mark.
+"""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from spokewire.relay.switch import LABEL_LIFETIME_S, Endpoint, Install, Label, NodeNumber
+
+FAMILY = "inet"
+MARK = 0x53570000
+"""Marks packets that were switched; the node's number is in another range."""
+
+
+PLACES = ("source_ip", "source_ip6", "address_ip", "address_ip6", "port")
+"""The maps that say where nodes are."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The hub's own addresses, as packets arrive at them; None where it has none of that family."""
+
+    v4: str | None
+    v6: str | None
+    port: int
+
+
+def table_name(network: str) -> str:
+    """The relay's table for a network."""
+    return "spokewire_relay_" + network.replace("-", "_")
+
+
+def create_table(table: str, outside: Outside) -> str:
+    """The empty relay. A table that exists is replaced whole."""
+    families = [
+        (family, address) for family, address in (("ip", outside.v4), ("ip6", outside.v6)) if address is not None
+    ]
+    ingress = "\n".join(
+        f"        {family} daddr {address} udp dport {outside.port} @th,64,32 0x04000000 jump switch_{family}"
+        for family, address in families
+    )
+    egress = "\n".join(
+        f"        meta nfproto {_nfproto(family)} meta mark {MARK:#x} {family} saddr set {address} udp sport set {outside.port}"
+        for family, address in families
+    )
+    return f"""table {FAMILY} {table} {{}}
+delete table {FAMILY} {table}
+table {FAMILY} {table} {{
+    map source_ip {{ type ipv4_addr . inet_service : mark; }}
+    map source_ip6 {{ type ipv6_addr . inet_service : mark; }}
+    map label {{ typeof meta mark . @th,96,32 : meta mark; flags timeout; }}
+    map address_ip {{ type mark : ipv4_addr; }}
+    map address_ip6 {{ type mark : ipv6_addr; }}
+    map port {{ type mark : inet_service; }}
+    counter switched {{}}
+    chain ingress {{
+        type filter hook prerouting priority raw; policy accept;
+{ingress}
+    }}
+    chain switch_ip {{
+        meta mark set ip saddr . udp sport map @source_ip
+        meta mark set meta mark . @th,96,32 map @label notrack ip daddr set meta mark map @address_ip udp dport set meta mark map @port meta mark set {MARK:#x} counter name switched accept
+        meta mark set 0
+    }}
+    chain switch_ip6 {{
+        meta mark set ip6 saddr . udp sport map @source_ip6
+        meta mark set meta mark . @th,96,32 map @label notrack ip6 daddr set meta mark map @address_ip6 udp dport set meta mark map @port meta mark set {MARK:#x} counter name switched accept
+        meta mark set 0
+    }}
+    chain egress {{
+        type filter hook postrouting priority 300; policy accept;
+{egress}
+    }}
+}}
+"""
+
+
+def install_label(table: str, install: Install, remaining_s: float) -> str:
+    """Install a label, or renew it: adding one that is there changes nothing, so it is removed between; all in one transaction."""
+    name, key = f"element {FAMILY} {table} label", _key(install.label)
+    value = f"timeout {{}}s : {install.target}"
+    return "".join(
+        f"{verb} {name} {{ {key}{rest} }}\n"
+        for verb, rest in (
+            ("add", " " + value.format(int(LABEL_LIFETIME_S))),
+            ("delete", ""),
+            ("add", " " + value.format(max(1, int(remaining_s)))),
+        )
+    )
+
+
+def drop_label(table: str, install: Install) -> str:
+    """Remove a label, whether the kernel has forgotten it by itself or not."""
+    name, key = f"element {FAMILY} {table} label", _key(install.label)
+    return f"add {name} {{ {key} timeout {int(LABEL_LIFETIME_S)}s : {install.target} }}\ndelete {name} {{ {key} }}\n"
+
+
+def empty_map(table: str, name: str) -> str:
+    """Empty one map."""
+    return f"flush map {FAMILY} {table} {name}\n"
+
+
+def set_source(verb: str, table: str, endpoint: Endpoint, number: NodeNumber) -> str:
+    """Add or delete whose packets come from an endpoint."""
+    family, address = _family(endpoint)
+    value = f" : {number}" if verb == "add" else ""
+    return f"{verb} element {FAMILY} {table} source_{family} {{ {address} . {endpoint.port}{value} }}\n"
+
+
+def set_endpoint(verb: str, table: str, number: NodeNumber, endpoint: Endpoint) -> str:
+    """Add or delete where a node's packets go."""
+    family, address = _family(endpoint)
+    values = (f" : {address}", f" : {endpoint.port}") if verb == "add" else ("", "")
+    return (
+        f"{verb} element {FAMILY} {table} address_{family} {{ {number}{values[0]} }}\n"
+        f"{verb} element {FAMILY} {table} port {{ {number}{values[1]} }}\n"
+    )
+
+
+def _family(endpoint: Endpoint) -> tuple[str, str]:
+    return ("ip" if len(endpoint.address) == 4 else "ip6"), str(ip_address(endpoint.address))  # noqa: PLR2004 - bytes of IPv4
+
+
+def _key(label: Label) -> str:
+    """The kernel compares the index as it stands in the packet: little endian."""
+    return f"{label.source} . 0x{label.index.to_bytes(4, 'little').hex()}"
+
+
+def _nfproto(family: str) -> str:
+    return "ipv4" if family == "ip" else "ipv6"

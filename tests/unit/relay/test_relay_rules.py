@@ -1,0 +1,44 @@
+import pytest
+
+from spokewire.relay.messages import Index
+from spokewire.relay.rules import Outside, create_table, drop_label, install_label, set_endpoint, set_source, table_name
+from spokewire.relay.switch import Endpoint, Install, Label
+
+INSTALL = Install(Label(11, Index(0x0A0B0C0D)), 12)
+
+
+def test_a_label_is_written_as_the_index_stands_in_the_packet() -> None:
+    assert "11 . 0x0d0c0b0a" in install_label("t", INSTALL, 100)
+
+
+def test_renewing_a_label_adds_removes_and_adds_it_in_one_go() -> None:
+    verbs = [line.split()[0] for line in install_label("t", INSTALL, 100).splitlines()]
+    assert verbs == ["add", "delete", "add"]
+    assert "timeout 100s : 12" in install_label("t", INSTALL, 100.9)
+
+
+def test_dropping_a_label_works_whether_the_kernel_still_has_it_or_not() -> None:
+    assert [line.split()[0] for line in drop_label("t", INSTALL).splitlines()] == ["add", "delete"]
+
+
+@pytest.mark.parametrize(
+    ("outside", "families"),
+    [
+        (Outside("203.0.113.1", None, 51820), {"ip"}),
+        (Outside(None, "2001:db8::1", 51820), {"ip6"}),
+        (Outside("203.0.113.1", "2001:db8::1", 51820), {"ip", "ip6"}),
+    ],
+)
+def test_only_the_hubs_own_addresses_are_switched(outside: Outside, families: set[str]) -> None:
+    text = create_table(table_name("a-b"), outside)
+    assert "spokewire_relay_a_b" in text
+    assert {family for family in ("ip", "ip6") if f"jump switch_{family}\n" in text} == families
+
+
+def test_an_ipv6_endpoint_goes_to_the_ipv6_maps() -> None:
+    endpoint = Endpoint(bytes.fromhex("20010db8000000000000000000000005"), 99)
+    assert set_source("add", "t", endpoint, 11) == "add element inet t source_ip6 { 2001:db8::5 . 99 : 11 }\n"
+    assert (
+        set_endpoint("delete", "t", 11, endpoint)
+        == "delete element inet t address_ip6 { 11 }\ndelete element inet t port { 11 }\n"
+    )
