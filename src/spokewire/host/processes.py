@@ -74,11 +74,6 @@ def run(argv: Sequence[str], *, stdin: str = "", timeout_s: float = TIMEOUT_S) -
     return outcome.stdout
 
 
-async def run_in_thread(argv: Sequence[str], *, stdin: str = "", timeout_s: float = TIMEOUT_S) -> str:
-    """`run`, without stopping the loop."""
-    return await asyncio.to_thread(run, argv, stdin=stdin, timeout_s=timeout_s)
-
-
 def spawn(
     argv: Sequence[str],
     *,
