@@ -1,7 +1,7 @@
 # The two commands are `make demo` and `make test`; both do all set-up. `make help` lists the rest.
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix lint unit lab bench test-kernel setup-test clean
+.PHONY: help demo test check fix lint unit lab bench bench-relay bench-kernel test-kernel test-prometheus setup-test setup-bench clean
 
 help:            ## List the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -21,7 +21,7 @@ lint: setup-test
 	$(BIN)/lint-imports
 
 unit: setup-test
-	$(BIN)/python -m pytest -q tests -m "not lab"
+	$(BIN)/python -m pytest -q tests -m "not lab and not prometheus"
 
 lab: setup-test  ## The tests that build real networks in namespaces
 	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m lab
@@ -33,11 +33,23 @@ fix: setup-test  ## Format, and fix what can be fixed
 bench: setup-test  ## Measure; prints the tables of docs/benchmarks.md
 	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench
 
+bench-relay: setup-bench  ## Measure the sealed relay beside its rivals (15 minutes); QUICK=1: one short round
+	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench.relay $(if $(QUICK),--quick)
+
+bench-kernel: setup-bench  ## Sealed beside routed with in-kernel WireGuard, in an emulated VM (minutes)
+	tools/kernel-vm tools/kernel-bench 2400
+
 test-kernel: setup-test  ## The lab end to end on a stock Debian kernel with in-kernel WireGuard, in an emulated VM (minutes)
 	tools/kernel-vm tools/kernel-test
+
+test-prometheus: setup-test  ## Alert rules, dashboard and metrics, loaded into a real Prometheus that watches a lab network (a minute)
+	PATH="$$(tools/prometheus):$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m prometheus
 
 setup-test:
 	@tools/setup test
 
+setup-bench:
+	@tools/setup bench
+
 clean:           ## Remove what set-up made in this folder
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .uv .prometheus .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

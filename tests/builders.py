@@ -109,7 +109,7 @@ def make_settings(version: int = 1, **changes: Any) -> Settings:
         "network": NETWORK,
         "version": version,
         "cidr": "10.88.0.0/24",
-        "relay": Relay.ROUTED,
+        "relay": Relay.SEALED,
     }
     return Settings.model_validate(defaults | changes)
 
@@ -127,7 +127,7 @@ def make_roster(names: Iterable[str] = ("hub-1", "node-1", "node-2"), **settings
     return merged.roster
 
 
-def make_token(grant: Grant | None = None, *, hub_urls: tuple[str, ...] = ("https://203.0.113.1:443",)) -> str:
+def make_token(grant: Grant | None = None, *, hub_urls: tuple[tuple[str, ...], ...] = (("https://203.0.113.1:443",),)) -> str:
     """A token for a grant."""
     grant = make_grant() if grant is None else grant
     return format_token(ROOT.public_key(), sign(grant, ROOT), grant_key(grant.id), hub_urls)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from spokewire.api.serve import listen
-from spokewire.host.loops import run_until_stopped
+from spokewire.host.loops import Ending, run_until_stopped
 from spokewire.hub import api
 from spokewire.network.keys import parse_private_key
 from tests.component.made import Network
@@ -22,8 +22,11 @@ async def serve(folder: Path, network: Network) -> None:
     parts.membership.take(network.settings())
     parts.membership.applied(parts.membership.version)
     print(port, flush=True)
-    await run_until_stopped({"api": listener.serve(api.build(parts), 256), "parent": end_with_parent()})
-    parts.membership.close()
+
+    async def close(_: Ending) -> None:
+        parts.membership.close()
+
+    await run_until_stopped({"api": listener.serve(api.build(parts), 256), "parent": end_with_parent()}, close)
 
 
 async def end_with_parent() -> None:

@@ -66,7 +66,7 @@ class Machine:
         return _bearer(self.key, self.grant_text, audience, age_s, network or self.network.id)
 
     def token(self, *urls: str) -> str:
-        return format_token(self.network.root.public_key(), self.grant_text, self.key, urls)
+        return format_token(self.network.root.public_key(), self.grant_text, self.key, [(url,) for url in urls])
 
 
 @dataclass(frozen=True)

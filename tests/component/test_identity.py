@@ -28,6 +28,17 @@ def test_a_token_is_given_once_and_kept_for_its_owner_only(tmp_path: Path) -> No
     assert [stat.S_IMODE(place.stat().st_mode) for place in (path, path.parent)] == [0o600, 0o700]
 
 
+def test_a_machine_that_starts_with_the_token_it_has_writes_nothing_so_a_full_disk_does_not_stop_it(
+    tmp_path: Path,
+) -> None:
+    node = Network().grant("node-1")
+    load_identity(tmp_path, "node", node.token())
+    before = (tmp_path / "made" / "token").stat()
+    assert load_identity(tmp_path, "node", node.token() + "\n").token.grant == node.grant
+    after = (tmp_path / "made" / "token").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
 def test_a_newer_token_for_the_same_machine_replaces_the_kept_one(tmp_path: Path) -> None:
     network = Network()
     old, new = network.grant("node-1"), network.grant("node-1", later_ms=1000)

@@ -12,12 +12,13 @@ from spokewire.api.serve import Listener, listen
 from spokewire.errors import Code, TemporaryError
 from spokewire.host import clock, keys
 from spokewire.host.identity import load_identity
+from spokewire.network.handshakes import Silence
 from spokewire.network.health import EchoWindow, Health
 from spokewire.network.roster import Roster, merge
 from spokewire.network.status import NodeStatus, State, WireGuardStatus
 from spokewire.node import server
 from spokewire.node.board import Board
-from spokewire.node.probe import Watched
+from spokewire.node.probe import Target, Watched
 from tests.component.made import Network
 from tests.component.served import hub_record, serving, speak
 
@@ -40,7 +41,9 @@ def make_board(folder: Path, *, echoes: bool = True) -> tuple[Board, list[str]]:
             window.sent(1, now)
             window.answered(1, now + 0.004)
         state = State.CONNECTED if echoes else State.DISCONNECTED
-        board.watched[address] = Watched(name, address, window, Health(state, "as told"), clock.wall())
+        target = Target(name, is_hub=name == "hub-1", peer=None, calls=True)
+        health = Health(state, "as told")
+        board.watched[address] = Watched(target, address, window, health, clock.wall(), Silence(now))
     board.wireguard = lambda: WIREGUARD
     return board, [token, token.split(".")[1], *texts, certificate, "192.0.2.1", "127.0.0.1"]
 

@@ -145,8 +145,8 @@ def test_the_cache_keeps_what_verifies_and_drops_the_rest(spec: Path) -> None:
     assert (list(state.grants), state.settings) == (["laptop"], "s")
     grant = state.grants[MachineName("laptop")]
     assert (grant.tags, grant.number, grant.role) == (("people",), 16, "node")
-    token = parse_token(make_token(root, text, key, ["https://192.0.2.1"]), clock.wall())
-    assert (token.grant, token.hub_urls) == (grant, ("https://192.0.2.1",))
+    token = parse_token(make_token(root, text, key, [("https://192.0.2.1",)]), clock.wall())
+    assert (token.grant, token.hub_urls) == (grant, (("https://192.0.2.1",),))
     again = replace(state, grant_texts={})
     keeper.store_state(again)
     assert keeper.load_state().grants == {}

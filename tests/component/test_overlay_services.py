@@ -13,9 +13,11 @@ from spokewire.errors import Code, PermanentError
 from spokewire.host import keys
 from spokewire.host.echo import EchoService
 from spokewire.network.echo import PORT, Echo, Kind, format_echo
+from spokewire.network.names import WireGuardKey
 from spokewire.network.proof import ECHOES_PER_PAIR, TRANSFER_BYTES, Pace, PairResult, Step, join
+from spokewire.network.status import State
 from spokewire.node import prove, transfer
-from spokewire.node.probe import Prober
+from spokewire.node.probe import Prober, Target
 from spokewire.node.transfer import MAX_CHECK_BYTES, MAX_CONVERSATIONS, TransferService, format_head
 from tests.component.served import until
 
@@ -258,11 +260,46 @@ def test_a_peer_that_answers_with_other_bytes_does_not_pass(alter: Callable[[byt
     assert words in asyncio.run(lie(alter))
 
 
+CALLED = Target("node-2", is_hub=False, peer=WireGuardKey("key of node-2"), calls=True)
+
+
+def test_of_two_nodes_that_learn_of_each_other_only_one_calls_and_the_other_answers_at_once() -> None:
+    """Two WireGuard handshakes that cross end each other."""
+
+    async def scenario() -> tuple[int, int]:
+        caller, answerer = Prober(lambda: None), Prober(lambda: None)
+        async with echo_service(HERE, caller.service), echo_service(THERE, answerer.service):
+            caller.watch({THERE: CALLED})
+            answerer.watch({HERE: replace(CALLED, name="node-1", calls=False)})
+            await answerer.step()
+            before = len(answerer.watched[HERE].window.samples)
+            await caller.step()
+            await until(lambda: answerer.watched[HERE].window.last_answer_at is not None)
+            return before, len(answerer.watched[HERE].window.samples)
+
+    assert asyncio.run(scenario()) == (0, 1)
+
+
+def test_a_peer_that_is_reached_in_another_way_is_judged_anew() -> None:
+    async def scenario() -> list[State]:
+        prober = Prober(lambda: None)
+        async with echo_service(HERE, prober.service), echo_service(THERE, EchoService()):
+            prober.watch({THERE: CALLED})
+            await prober.step()
+            await until(lambda: prober.watched[THERE].health.state is State.CONNECTED)
+            prober.watch({THERE: CALLED})
+            same = prober.watched[THERE].health.state
+            prober.watch({THERE: replace(CALLED, peer=None)})
+            return [same, prober.watched[THERE].health.state]
+
+    assert asyncio.run(scenario()) == [State.CONNECTED, State.STARTING]
+
+
 def test_a_measurement_counts_its_own_echoes_only() -> None:
     async def scenario() -> tuple[float | None, float]:
         prober = Prober(lambda: None)
         async with echo_service(HERE, prober.service), echo_service(THERE, EchoService()):
-            prober.watch({THERE: "node-2"})
+            prober.watch({THERE: CALLED})
             await prober.step()
             return await prober.measure(THERE, ECHOES_PER_PAIR, 0.001)
 

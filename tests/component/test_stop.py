@@ -13,7 +13,7 @@ import pytest
 
 from spokewire.api.client import connect
 from spokewire.errors import Code, InputError, TemporaryError
-from spokewire.host.loops import run_until_stopped
+from spokewire.host.loops import Ending, run_until_stopped
 from spokewire.network.keys import format_private_key
 from tests.component.made import Network
 from tests.component.served import until
@@ -66,6 +66,18 @@ def test_a_hub_with_open_streams_stops_within_two_seconds_and_without_a_trace(tm
     assert "ERROR" not in errors
 
 
+class Closed:
+    """How the daemon was closed."""
+
+    endings: list[Ending]
+
+    def __init__(self) -> None:
+        self.endings = []
+
+    async def __call__(self, ending: Ending) -> None:
+        self.endings.append(ending)
+
+
 def test_the_error_that_ends_a_daemon_is_told_as_itself() -> None:
     """Not as a group of errors with a trace, which is what a task group makes of it."""
 
@@ -79,18 +91,43 @@ def test_the_error_that_ends_a_daemon_is_told_as_itself() -> None:
     async def wait() -> None:
         await asyncio.Event().wait()
 
+    closed = Closed()
     with pytest.raises(InputError) as ended:
-        asyncio.run(run_until_stopped({"nested": nested(), "wait": wait()}))
+        asyncio.run(run_until_stopped({"nested": nested(), "wait": wait()}, closed))
     assert ended.value.code is Code.TOKEN_DAMAGED
+    assert closed.endings == [Ending.STOP]
 
 
-def test_a_defect_that_ends_a_daemon_keeps_its_trace() -> None:
+def test_a_defect_that_ends_a_daemon_keeps_its_trace_and_the_tunnel() -> None:
     async def fail() -> None:
         raise ZeroDivisionError
 
+    closed = Closed()
     with pytest.raises(ExceptionGroup) as ended:
-        asyncio.run(run_until_stopped({"part": fail()}))
+        asyncio.run(run_until_stopped({"part": fail()}, closed))
     assert ended.group_contains(ZeroDivisionError)
+    assert closed.endings == [Ending.HAND_OVER]
+
+
+@pytest.mark.parametrize(
+    ("number", "ending"),
+    [
+        (signal.SIGTERM, Ending.STOP),
+        (signal.SIGINT, Ending.STOP),
+        (signal.SIGHUP, Ending.STOP),
+        (signal.SIGUSR1, Ending.HAND_OVER),
+    ],
+)
+def test_only_the_signal_of_a_restart_leaves_the_tunnel_to_the_next_daemon(
+    number: signal.Signals, ending: Ending
+) -> None:
+    async def stop() -> None:
+        signal.raise_signal(number)
+        await asyncio.Event().wait()
+
+    closed = Closed()
+    asyncio.run(run_until_stopped({"stop": stop()}, closed))
+    assert closed.endings == [ending]
 
 
 def test_a_part_that_ends_by_itself_does_not_end_the_daemon() -> None:
@@ -104,5 +141,5 @@ def test_a_part_that_ends_by_itself_does_not_end_the_daemon() -> None:
         signal.raise_signal(signal.SIGTERM)
         await asyncio.Event().wait()
 
-    asyncio.run(run_until_stopped({"end": end(), "stop": stop()}))
+    asyncio.run(run_until_stopped({"end": end(), "stop": stop()}, Closed()))
     assert done == ["ended"]

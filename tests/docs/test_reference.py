@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from spokewire import errors
 from spokewire.deploy.editor import load_spec
 from spokewire.errors import HTTP_STATUS, Code
+from spokewire.network.events import EchoSummary, Event, EventCode, NodeHistory
 from spokewire.network.overview import HubOverview, NetworkOverview, NodeOverview
 from spokewire.network.spec import AccessTable, HubTable, NetworkTable, NodeTable
 from spokewire.network.status import Issue, NodeStatus, PeerStatus
@@ -70,7 +71,7 @@ def test_the_error_reference_gives_the_exit_and_http_statuses_that_the_code_has(
     for _, (code_text, _, exits, http, *_) in rows(read("docs/reference/errors.md")):
         code = Code(code_text.strip("`"))
         known_exits = sorted({getattr(errors, kind).exit_status for kind in raised[code]})
-        if code is not Code.NOT_FOUND and exits != ", ".join(map(str, known_exits)):
+        if code is not Code.NOT_FOUND and exits != (", ".join(map(str, known_exits)) or "-"):
             wrong.append(f"{code}: exit status {exits}, the code has {known_exits}")
         allowed = (
             {str(HTTP_STATUS[code])} if code in HTTP_STATUS else {"-"} | {FALLBACKS[kind] for kind in raised[code]}
@@ -86,7 +87,7 @@ def test_every_code_that_the_pages_name_as_an_issue_exists() -> None:
         for _, cells in rows(read("docs/reference/issues.md"))
         if cells[0].startswith(("node:", "hub:"))
     ]
-    assert len(named) == 3
+    assert len(named) == 4
     assert {code for codes in named for code in codes} <= set(Code)
 
 
@@ -100,6 +101,10 @@ def test_every_code_that_the_pages_name_as_an_issue_exists() -> None:
         ("json", "spokewire status", ["nodes", "issues"], Issue),
         ("api", "A node's status server", [], NodeStatus),
         ("api", "A node's status server", ["peers"], PeerStatus),
+        ("api", "The history", [], NodeHistory),
+        ("api", "The history", ["events"], Event),
+        ("api", "The history", ["echoes"], EchoSummary),
+        ("json", "spokewire history", ["nodes"], NodeHistory),
     ],
 )
 def test_the_documented_status_has_every_field_and_no_other(
@@ -112,6 +117,11 @@ def test_the_documented_status_has_every_field_and_no_other(
     model.model_validate(shown)
 
 
+def test_the_history_reference_has_every_code_and_no_other() -> None:
+    cells = [cells[0] for above, cells in rows(read("docs/reference/api.md")) if above == "The history"]
+    assert sorted(re.findall(r"`([a-z-]+)`", " ".join(cells))) == sorted(EventCode)
+
+
 def test_the_api_reference_has_every_request_and_no_other() -> None:
     served = {
         f"{method.upper()} {path}"
@@ -119,7 +129,8 @@ def test_the_api_reference_has_every_request_and_no_other() -> None:
     }
     served |= {f"GET {path}" for path in re.findall(r'Route\("([^"]+)"', read("src/spokewire/node/server.py"))}
     assert len(served) > 10
-    documented = {cells[0].strip("`") for _, cells in rows(read("docs/reference/api.md"))}
+    first = [cells[0].strip("`") for _, cells in rows(read("docs/reference/api.md"))]
+    documented = {words for words in first if words.startswith(("GET ", "PUT ", "POST "))}
     assert documented - {"GET /openapi.json"} == served
 
 
@@ -127,7 +138,7 @@ def test_the_reasons_that_the_status_page_explains_are_those_that_status_gives()
     source = "".join(read(f"src/spokewire/network/{module}.py") for module in ("overview", "health"))
     told = re.sub(r'"\s*\n\s*f?"', "", source)
     shown = [cells[0] for _, cells in rows(read("docs/howto/read-a-status.md")) if len(cells) == 3]
-    assert len(shown) == 10
+    assert len(shown) == 11
     parts = [part.strip() for reason in shown for part in re.split(r"…|NAME|^N ", reason) if part.strip()]
     assert [part for part in parts if part not in told] == []
 

@@ -32,9 +32,17 @@ def test_every_command_prints_the_json_that_is_documented(make_network: MakeNetw
 
     printed = [
         ("An error", ask("status", expect=2)),
+        ("An error", ask("status", "--soon", expect=2)),
         ("spokewire init", ask("init")),
     ]
     network.want(nodes(count=2))
+    before = network.spec.read_text()
+    demo = ask("demo", "--config", str(network.spec))
+    assert demo["ok"] is True
+    assert [path.read_text() for path in network.folder.iterdir()] == [before]
+    assert list(network.scratch.iterdir()) == []
+    printed += [(f"spokewire {part}", demo.pop(part)) for part in ("deploy", "status", "test")]
+    printed += [("spokewire demo", demo | {"deploy": None, "status": None, "test": None})]
     printed += [
         ("spokewire deploy", ask("deploy", "--dry-run")),
         ("spokewire deploy", ask("deploy")),
@@ -42,7 +50,12 @@ def test_every_command_prints_the_json_that_is_documented(make_network: MakeNetw
         ("spokewire test", ask("test", "--bandwidth")),
         ("spokewire node list", ask("node", "list")),
         ("spokewire lab list", ask("lab", "list")),
+        (
+            "spokewire lab exec",
+            network.run("lab", "exec", "--json", "node-1", "--", "sh", "-c", "echo; exit 7", expect=7).data,
+        ),
         ("spokewire lab logs", ask("lab", "logs", "node-1")),
+        ("Log lines", json.loads(ask("lab", "logs", "node-1")["lines"][0])),
         ("spokewire lab kill", ask("lab", "kill", "node-1")),
         ("spokewire lab kill", ask("lab", "restart", "node-1")),
         ("spokewire lab kill", ask("lab", "link", "node-1", "rate=100mbit")),
@@ -52,6 +65,7 @@ def test_every_command_prints_the_json_that_is_documented(make_network: MakeNetw
         ("spokewire node token", ask("node", "token", "laptop")),
         ("spokewire node export", ask("node", "export", "phone")),
         ("spokewire status", ask("status", expect=None)),
+        ("spokewire history", ask("history", expect=None)),
         ("spokewire node remove", ask("node", "remove", "build-1")),
         ("spokewire destroy", ask("destroy", "--force")),
         ("spokewire doctor", ask("doctor", expect=None)),

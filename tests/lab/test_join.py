@@ -22,7 +22,7 @@ from spokewire.deploy.editor import load_spec
 from spokewire.deploy.keeper import Keeper, make_token, mint
 spec = load_spec(Path(sys.argv[1])); root = Keeper(Path(sys.argv[1])).load_key()
 text, key = mint(spec, spec.find("node-1"), 99, root, days=-1)
-print(make_token(root, text, key, ["https://203.0.113.1:443"]))
+print(make_token(root, text, key, [("https://203.0.113.1:443",)]))
 """
 
 

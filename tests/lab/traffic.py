@@ -44,6 +44,49 @@ while True:
         pass
     time.sleep(0.02)
 """
+FLOW = """
+import socket, sys, time
+address, port, spacing_s = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+line.connect((address, port))
+print("begun", flush=True)
+number, due, waiting, gone = 0, time.monotonic(), {}, set()
+while True:
+    now = time.monotonic()
+    if now >= due:
+        line.send(str(number).encode())
+        waiting[number] = now
+        number, due = number + 1, max(due + spacing_s, now - spacing_s)
+    line.settimeout(max(0.001, due - time.monotonic()))
+    try:
+        waiting.pop(int(line.recv(64)), None)
+    except TimeoutError:
+        pass
+    for one in [one for one, at in waiting.items() if at < now - 2]:
+        print("lost", one, round(time.time(), 3), flush=True)
+        del waiting[one]
+    if number % 50 == 0:
+        print("sent", number, "waiting", len(waiting), flush=True)
+"""
+ANSWERING = """
+import socket, ssl, sys, time
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+print("begun", flush=True)
+before = None
+while True:
+    try:
+        with socket.create_connection((sys.argv[1], 443), 0.2) as plain, context.wrap_socket(plain) as line:
+            line.settimeout(0.5)
+            line.sendall(b"GET /healthz HTTP/1.1\\r\\nHost: hub\\r\\nConnection: close\\r\\n\\r\\n")
+            answers = line.recv(64).split()[1:2] == [b"200"]
+    except OSError:
+        answers = False
+    if answers is not before:
+        print("answers" if answers else "silent", time.time(), flush=True)
+        before = answers
+    time.sleep(0.05)
+"""
 CONNECT = """
 import socket, sys
 try:
@@ -73,8 +116,7 @@ class Traffic:
     @classmethod
     def begin(cls, network: Network, source: str, target: str, address: str) -> "Traffic":
         """Traffic to a listener of our own on a node."""
-        if not network.exec(target, "ss", "-H", "-l", "-u", "-n", f"sport = :{PORT}").out.strip():
-            network.script(target, UDP_LISTENER, "0.0.0.0", str(PORT))
+        listen(network, target)
         return cls(network, source, network.script(source, ASKER, address, str(PORT), "0.0.0.0", "0", b"ask".hex()))
 
     @classmethod
@@ -99,10 +141,60 @@ class Traffic:
                 print(machine, self._network.exec(machine, "sh", "-c", LOOK, expect=None).text)
             raise
 
+    def wait_for_answer(self, after: float, limit_s: float) -> float:
+        """Wait for the first answer after an instant; return when it came."""
+        return wait_until(lambda: next((at for at in self.answers() if at > after), None), limit_s, "an answer")
+
     def longest_gap_s(self) -> float:
         """The longest time without an answer, up to now."""
         begun_at = float(self._log.read_text().split()[1])
         return max(after - before for before, after in itertools.pairwise([begun_at, *self.answers(), time.time()]))
+
+
+class Flow:
+    """Numbered UDP datagrams at a steady pace to a listener that sends each back, until the network is removed; none may be lost."""
+
+    def __init__(self, network: Network, source: str, target: str, address: str, spacing_s: float = 0.01) -> None:
+        listen(network, target)
+        self._log = network.script(source, FLOW, address, str(PORT), str(spacing_s))
+
+    def sent(self) -> int:
+        """How many were sent, in steps of fifty."""
+        found = [int(line.split()[1]) for line in self._lines() if line.startswith("sent ")]
+        return found[-1] if found else 0
+
+    def wait_for(self, count: int, limit_s: float) -> None:
+        """Wait until so many more were sent."""
+        wanted = self.sent() + count
+        wait_until(lambda: self.sent() >= wanted, limit_s, f"{count} more datagrams were sent")
+
+    def lost(self) -> list[str]:
+        """What did not come back within two seconds."""
+        return [line for line in self._lines() if line.startswith("lost ")]
+
+    def _lines(self) -> list[str]:
+        return self._log.read_text().rpartition("\n")[0].splitlines()
+
+
+class ApiWatch:
+    """Asks a hub's API some ten times a second whether it is there, from another machine."""
+
+    def __init__(self, network: Network, machine: str, address: str = "203.0.113.1") -> None:
+        self._log = network.script(machine, ANSWERING, address)
+
+    def wait_for_answer(self, after: float, limit_s: float) -> float:
+        """Wait until it has answered again after an instant; return when, in seconds since 1970."""
+        return wait_until(lambda: self._first("answers", after), limit_s, "the hub's API answers")
+
+    def _first(self, word: str, after: float) -> float | None:
+        lines = [line.split() for line in self._log.read_text().rpartition("\n")[0].splitlines()]
+        return next((float(line[1]) for line in lines if line[0] == word and float(line[1]) > after), None)
+
+
+def listen(network: Network, machine: str) -> None:
+    """Start the listener of this module on a machine, if it does not run."""
+    if not network.exec(machine, "ss", "-H", "-l", "-u", "-n", f"sport = :{PORT}").out.strip():
+        network.script(machine, UDP_LISTENER, "0.0.0.0", str(PORT))
 
 
 def connects(network: Network, source: str, address: str, port: int, limit_s: float = 1.5) -> bool:

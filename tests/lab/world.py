@@ -24,7 +24,7 @@ HEAD = """\
 [network]
 name = "demo"
 cidr = "10.88.0.0/24"
-relay = "routed"
+relay = "sealed"
 
 [[hubs]]
 name = "hub-1"
@@ -205,6 +205,11 @@ class Network:
 
     def signal_daemon(self, machine: str, name: str) -> None:
         self.exec(machine, "kill", f"-{name}", str(self.daemon(machine)))
+
+    def forget_labels(self, machine: str) -> None:
+        """Remove the labels that a hub saved, while it is switched off."""
+        path = f"/run/lab/disks/{machine}/spokewire/demo/labels.json"
+        subprocess.run(["nsenter", "--target", str(self.first_process()), "--mount", "--", "rm", path], check=True)
 
     def processes(self) -> dict[int, str]:
         """Every process on this computer that this network's commands started, by its id here."""

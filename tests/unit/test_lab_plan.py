@@ -1,3 +1,5 @@
+from ipaddress import IPv6Address
+
 import pytest
 
 from spokewire.errors import Code, InputError
@@ -13,7 +15,7 @@ from spokewire.lab.plan import (
     wire_public,
     wire_router,
 )
-from spokewire.network.spec import Nat
+from spokewire.network.spec import Family, Nat
 
 GOOD = LinkFault()
 PUBLIC, HIDDEN = Wiring(1, Nat.NONE), Wiring(11, Nat.PORT_RESTRICTED)
@@ -173,10 +175,49 @@ def test_a_machine_behind_nat_has_a_private_address_and_its_router_the_public_on
     assert "addr add 192.168.1.1/24 dev lan" in wire_lan(HIDDEN, 77)
 
 
+@pytest.mark.parametrize(
+    ("family", "address", "address6", "lines"),
+    [
+        (
+            Family.IPV4,
+            "203.0.113.11",
+            None,
+            ["addr add 203.0.113.11/24 dev eth0", "route add default via 203.0.113.254"],
+        ),
+        (
+            Family.IPV6,
+            "2001:db8::11",
+            None,
+            ["addr add 2001:db8::11/64 dev eth0 nodad", "route add default via 2001:db8::254"],
+        ),
+        (
+            Family.BOTH,
+            "203.0.113.11",
+            "2001:db8::11",
+            [
+                "addr add 203.0.113.11/24 dev eth0",
+                "addr add 2001:db8::11/64 dev eth0 nodad",
+                "route add default via 203.0.113.254",
+                "route add default via 2001:db8::254",
+            ],
+        ),
+    ],
+)
+def test_a_machine_has_an_address_and_a_way_out_of_each_of_its_families_and_of_no_other(
+    family: Family, address: str, address6: str | None, lines: list[str]
+) -> None:
+    wiring = Wiring(11, Nat.NONE, family)
+    assert str(wiring.public_address) == address
+    assert wiring.public_address6 == (None if address6 is None else IPv6Address(address6))
+    commands = configure_machine(wiring).splitlines()
+    assert [line for line in commands if not line.startswith("link")] == lines
+
+
 def test_no_two_machines_of_a_lab_share_a_cable_a_card_or_an_address() -> None:
     wirings = [Wiring(number, Nat.SYMMETRIC) for number in range(1, 251)]
     assert len({wiring.uplink for wiring in wirings}) == 250
     assert len({wiring.router for wiring in wirings}) == 250
     assert len({wiring.public_address for wiring in wirings}) == 250
+    assert len({Wiring(number, Nat.NONE, Family.IPV6).public_address for number in range(1, 251)}) == 250
     assert len({wiring.mac(card) for wiring in wirings for card in (1, 2, 3)}) == 750
     assert max(len(wiring.uplink) for wiring in wirings) <= 15

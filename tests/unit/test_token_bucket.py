@@ -1,4 +1,6 @@
-from spokewire.api.limits import MAX_CLIENTS, TokenBucket
+import pytest
+
+from spokewire.api.limits import MAX_CLIENTS, TokenBucket, name_client
 
 
 def test_a_burst_is_admitted_and_then_no_more() -> None:
@@ -42,3 +44,17 @@ def test_a_flood_of_addresses_does_not_fill_the_memory_and_forgets_the_longest_s
     assert not bucket.admit("first", 2.0)
     assert bucket.admit("second", 2.0)
     assert len(bucket._levels) == MAX_CLIENTS
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("203.0.113.5", "203.0.113.5"),
+        ("2001:db8::5", "2001:db8::/64"),
+        ("2001:db8::ffff:1", "2001:db8::/64"),
+        ("2001:db8:0:1::5", "2001:db8:0:1::/64"),
+        ("", ""),
+    ],
+)
+def test_all_addresses_of_one_ipv6_network_share_a_limit(address: str, client: str) -> None:
+    assert name_client(address) == client

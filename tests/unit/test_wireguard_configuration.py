@@ -46,9 +46,12 @@ def test_an_interface_that_is_right_is_not_touched() -> None:
     assert diff_interface(WANTED, MINE, found(observe()), ENDPOINTS) == []
 
 
-@pytest.mark.parametrize("endpoint", ["198.51.100.9:1234", "[2001:db8::1]:51820"])
-def test_a_peer_that_roamed_is_left_where_it_is(endpoint: str) -> None:
-    assert diff_interface(WANTED, MINE, found(observe(endpoint=endpoint)), ENDPOINTS) == []
+@pytest.mark.parametrize(
+    ("resolved", "endpoint"),
+    [("192.0.2.1:51820", "198.51.100.9:1234"), ("[2001:db8::1]:51820", "[2001:db8::9]:1234")],
+)
+def test_a_peer_that_roamed_is_left_where_it_is(resolved: str, endpoint: str) -> None:
+    assert diff_interface(WANTED, MINE, found(observe(endpoint=endpoint)), dict.fromkeys(ENDPOINTS, resolved)) == []
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,10 @@ def test_a_peer_that_roamed_is_left_where_it_is(endpoint: str) -> None:
         (found(observe(allowed_ips=ROUTES | {ip_network("0.0.0.0/0")})), "its allowed IPs differ"),
         (found(observe(keepalive_s=0)), "its keepalive differs"),
         (found(observe(endpoint=None)), "it has no endpoint"),
+        (
+            found(observe(endpoint="[2001:db8::1]:51820")),
+            "its endpoint is of the family that we have no route for, or no longer prefer",
+        ),
     ],
 )
 def test_a_peer_that_differs_is_set_once_with_the_reason(observed: InterfaceObserved, reason: str) -> None:

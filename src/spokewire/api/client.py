@@ -4,15 +4,16 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import httpx
+import httpcore
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel, ValidationError
 
-from spokewire.api import problem
+from spokewire.api import http, problem
+from spokewire.api.http import Http, Timeouts
 from spokewire.api.messages import (
     Accepted,
     HubIntroduction,
@@ -31,10 +32,9 @@ from spokewire.network.status import HubStatus
 
 CONNECT_TIMEOUT_S = 3.0
 """A hub that was switched off says nothing; the first packet after this finds it when it is back."""
-ANSWER_TIMEOUT_S = 10.0
+ANSWER = Timeouts(CONNECT_TIMEOUT_S, 10.0)
 STREAM_SILENCE_S = 20.0
 """A roster stream says something every ten seconds; twice that in silence and it is dead."""
-LAST_PORT = 65535
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """A thousand nodes' records and reports are some 3 MB; a hostile hub must not fill our memory."""
 
@@ -56,9 +56,10 @@ class Identity:
 class HubClient:
     """A connection to one hub whose record has been verified. Make it with `connect`."""
 
-    def __init__(self, http: httpx.AsyncClient, identity: Identity, member: Member, clock_offset_s: float) -> None:
+    def __init__(self, http: Http, url: str, identity: Identity, member: Member, clock_offset_s: float) -> None:
         self.member = member
         self._http = http
+        self._url = url.rstrip("/")
         self._identity = identity
         self._clock_offset_s = clock_offset_s
 
@@ -99,22 +100,24 @@ class HubClient:
 
     async def _send(self, method: str, path: str, body: BaseModel | None, kind: type[M]) -> M:
         with _translated(self.member.name):
-            async with self._http.stream(method, path, headers=self._headers(), **_content(body)) as response:
+            async with self._http.stream(
+                method, self._url + path, headers=self._headers(), json=_content(body)
+            ) as response:
                 data = await _read(response)
-        if response.status_code >= 400:  # noqa: PLR2004 - HTTP errors begin there
-            raise problem.parse(response.status_code, data)
+        if response.status >= 400:  # noqa: PLR2004 - HTTP errors begin there
+            raise problem.parse(response.status, data)
         return _parse(kind, data)
 
     async def _stream(self, method: str, path: str, body: BaseModel | None, kind: type[M]) -> AsyncGenerator[M, None]:
-        timeout = httpx.Timeout(CONNECT_TIMEOUT_S, read=STREAM_SILENCE_S)
+        timeouts = Timeouts(CONNECT_TIMEOUT_S, STREAM_SILENCE_S)
         with _translated(self.member.name):
             async with self._http.stream(
-                method, path, headers=self._headers(), timeout=timeout, **_content(body)
+                method, self._url + path, headers=self._headers(), json=_content(body), timeouts=timeouts
             ) as response:
-                if response.status_code >= 400:  # noqa: PLR2004
-                    raise problem.parse(response.status_code, await _read(response))
+                if response.status >= 400:  # noqa: PLR2004
+                    raise problem.parse(response.status, await _read(response))
                 pending = bytearray()
-                async for chunk in response.aiter_raw():
+                async for chunk in response.aiter_stream():
                     pending += chunk
                     if len(pending) > MAX_ANSWER_BYTES:
                         raise PermanentError(Code.TOO_LARGE, f"{self.member.name} sends a line without end.")
@@ -154,8 +157,8 @@ async def connect(url: str, identity: Identity) -> AsyncIterator[HubClient]:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.load_verify_locations(cadata=presented)
-    async with _http(url, context) as http:
-        yield HubClient(http, identity, member, introduction.time - clock.wall())
+    async with Http(context, ANSWER) as pinned:
+        yield HubClient(pinned, url, identity, member, introduction.time - clock.wall())
 
 
 async def _introduce(url: str) -> tuple[HubIntroduction, bytes]:
@@ -164,20 +167,13 @@ async def _introduce(url: str) -> tuple[HubIntroduction, bytes]:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     with _translated(url):
-        async with _http(url, context) as http, http.stream("GET", "/v1/hub") as response:
+        async with Http(context, ANSWER) as anyone, anyone.stream("GET", f"{url.rstrip('/')}/v1/hub") as response:
             tls = response.extensions["network_stream"].get_extra_info("ssl_object")
             presented = tls.getpeercert(binary_form=True) or b""
             data = await _read(response)
-    if response.status_code >= 400:  # noqa: PLR2004
-        raise problem.parse(response.status_code, data)
+    if response.status >= 400:  # noqa: PLR2004
+        raise problem.parse(response.status, data)
     return _parse(HubIntroduction, data), presented
-
-
-def _http(url: str, context: ssl.SSLContext) -> httpx.AsyncClient:
-    if (httpx.URL(url).port or 0) > LAST_PORT:
-        raise httpx.InvalidURL("there is no such port")
-    timeout = httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-    return httpx.AsyncClient(base_url=url, verify=context, timeout=timeout, trust_env=False)
 
 
 def _der(pem: str) -> bytes:
@@ -187,13 +183,11 @@ def _der(pem: str) -> bytes:
         raise InputError(Code.DOCUMENT_MALFORMED, "The hub's record holds no certificate.") from error
 
 
-async def _read(response: httpx.Response) -> bytes:
-    data = bytearray()
-    async for chunk in response.aiter_raw():
-        data += chunk
-        if len(data) > MAX_ANSWER_BYTES:
-            raise PermanentError(Code.TOO_LARGE, "The hub's answer is too large.")
-    return bytes(data)
+async def _read(response: httpcore.Response) -> bytes:
+    data = await http.read(response, MAX_ANSWER_BYTES)
+    if data is None:
+        raise PermanentError(Code.TOO_LARGE, "The hub's answer is too large.")
+    return data
 
 
 def _parse(kind: type[M], data: bytes) -> M:
@@ -203,12 +197,12 @@ def _parse(kind: type[M], data: bytes) -> M:
         raise PermanentError(Code.API_UNREACHABLE, "The hub's answer is not what its API promises.") from error
 
 
-def _content(body: BaseModel | None) -> dict[str, Any]:
-    return {} if body is None else {"json": body.model_dump()}
+def _content(body: BaseModel | None) -> str | None:
+    return None if body is None else body.model_dump_json()
 
 
 class _translated:  # noqa: N801 - reads as a statement
-    """Translate httpx's errors into ours."""
+    """Translate a request's failures into errors of ours."""
 
     def __init__(self, hub: str) -> None:
         self._hub = hub
@@ -217,7 +211,7 @@ class _translated:  # noqa: N801 - reads as a statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, httpx.HTTPError | httpx.InvalidURL | UnicodeError | OSError):
+        if isinstance(error, (*http.FAILURES, UnicodeError)):
             reason = str(error) or type(error).__name__
             raise TemporaryError(
                 Code.API_UNREACHABLE,

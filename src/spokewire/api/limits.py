@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv6Network
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,6 +36,14 @@ class TokenBucket:
         return admitted
 
 
+def name_client(address: str) -> str:
+    """Whose limit a request counts against: an IPv4 address, or the /64 of an IPv6 address, all of which one machine may use (RFC 4291 section 2.5.4)."""
+    try:
+        return str(IPv6Network((address, 64), strict=False))
+    except ValueError:
+        return address
+
+
 class LimitRate:
     """ASGI middleware: refuse clients that ask too often, before any work is done for them."""
 
@@ -44,7 +53,7 @@ class LimitRate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         client = scope.get("client")
-        if scope["type"] == "http" and not self._bucket.admit(client[0] if client else "", self._now()):
+        if scope["type"] == "http" and not self._bucket.admit(name_client(client[0] if client else ""), self._now()):
             error = TemporaryError(Code.RATE_LIMITED, "Too many requests from this address.", hint="Wait a second.")
             await respond(error)(scope, receive, send)
             return

@@ -22,6 +22,8 @@ HEAD_TIMEOUT_S = 10.0
 """A connection that has not sent a whole request head by then is closed."""
 MAX_HEAD_BYTES = 16 * 1024
 STOP_TIMEOUT_S = 1.0
+_MAPPED = "::ffff:"
+"""How a socket for both families shows an IPv4 address (RFC 4291 section 2.5.5.2)."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class _BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        if self.client is not None:
+            self.client = (self.client[0].removeprefix(_MAPPED), self.client[1])
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -147,8 +151,9 @@ class Listener:
             raise
 
 
-def listen(port: int, tls: Tls | None = None, address: str = "0.0.0.0") -> Listener:  # noqa: S104 - public on purpose
-    """Bind and listen on a TCP port; one sentence if it is taken or forbidden."""
-    sock = bind(socket.SOCK_STREAM, address, port)
+def listen(port: int, tls: Tls | None = None, address: str | None = None) -> Listener:
+    """Bind and listen on a TCP port, by default on every address of either family; one sentence if it is taken or forbidden."""
+    everywhere = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 - public on purpose
+    sock = bind(socket.SOCK_STREAM, address or everywhere, port)
     sock.listen(1024)
     return Listener(sock, tls)

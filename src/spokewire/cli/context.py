@@ -1,21 +1,21 @@
-"""What every command of the operator's needs: the spec, the operator's session, and the way into the lab."""
+"""What every command of the operator's needs: the spec, the operator's session, and the way into the lab. Each part is loaded when it is first used."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from spokewire.cli.options import FOLDER
+from spokewire.cli import entry
 from spokewire.cli.output import Output
-from spokewire.cloud.host import HostProvider
-from spokewire.cloud.provider import Provider
-from spokewire.deploy.editor import load_spec
-from spokewire.deploy.keeper import Keeper
-from spokewire.deploy.operator import Operator
-from spokewire.lab.provider import LabProvider
-from spokewire.lab.world import INSIDE, become, find_world, start_world
-from spokewire.network.spec import NetworkSpec, ProviderName
+from spokewire.deploy.folder import lab_folder
+from spokewire.lab.world import INSIDE, find_world, start_world
+
+if TYPE_CHECKING:
+    from spokewire.deploy.keeper import Keeper
+    from spokewire.deploy.operator import Operator
+    from spokewire.network.spec import NetworkSpec
 
 
 class Context:
@@ -23,13 +23,22 @@ class Context:
 
     def __init__(self, config: Path, *, as_json: bool = False) -> None:
         self.path = config.absolute()
+        self.lab_folder = lab_folder(self.path)
         self.output = Output(as_json=as_json)
-        self.keeper = Keeper(self.path)
         self._spec: NetworkSpec | None = None
 
+    @cached_property
+    def keeper(self) -> "Keeper":
+        """What the operator keeps."""
+        from spokewire.deploy.keeper import Keeper
+
+        return Keeper(self.path)
+
     @property
-    def spec(self) -> NetworkSpec:
+    def spec(self) -> "NetworkSpec":
         """The parsed spec."""
+        from spokewire.deploy.editor import load_spec
+
         if self._spec is None:
             self._spec = load_spec(self.path)
         return self._spec
@@ -38,10 +47,16 @@ class Context:
         """Forget the parsed spec: the file was changed."""
         self._spec = None
 
-    def operator(self) -> Operator:
+    def operator(self) -> "Operator":
         """The operator's session."""
+        from spokewire.cloud.host import HostProvider
+        from spokewire.cloud.provider import Provider
+        from spokewire.deploy.operator import Operator
+        from spokewire.lab.provider import LabProvider
+        from spokewire.network.spec import ProviderName
+
         providers: dict[ProviderName, Provider] = {
-            ProviderName.LAB: LabProvider(self.keeper.lab_folder),
+            ProviderName.LAB: LabProvider(self.lab_folder),
             ProviderName.HOST: HostProvider(),
         }
         return Operator(self.spec, self.keeper, providers)
@@ -51,15 +66,14 @@ class Context:
 
         Outside without a running lab this returns: there is nothing to reach. With `start` a lab is started first.
         """
-        if os.environ.get(INSIDE) == str(self.keeper.lab_folder):
+        if os.environ.get(INSIDE) == str(self.lab_folder):
             return
-        world = find_world(self.keeper.lab_folder)
-        if world is None and start and any(machine.provider is ProviderName.LAB for machine in self.spec.machines):
+        world = find_world(self.lab_folder)
+        if world is None and start and any(machine.provider == "lab" for machine in self.spec.machines):
             with self.changing():
-                world = find_world(self.keeper.lab_folder) or start_world(self.keeper.lab_folder)
+                world = find_world(self.lab_folder) or start_world(self.lab_folder)
         if world is not None:
-            sys.stdout.flush()
-            become(world, [sys.executable, "-m", "spokewire", *sys.argv[1:]], {FOLDER: str(Path.cwd())})
+            entry.enter(world)
 
     @contextmanager
     def changing(self) -> Iterator[None]:

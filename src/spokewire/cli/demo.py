@@ -1,11 +1,10 @@
 """`spokewire demo`: a whole network on this machine, deployed, shown, proved and removed."""
 
-import asyncio
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,18 +13,36 @@ from spokewire.cli import options
 if TYPE_CHECKING:
     from spokewire.cli.context import Context
     from spokewire.cli.output import Output
+    from spokewire.network.spec import NetworkSpec
 
 STAGE = "SPOKEWIRE_DEMO_STAGE"
 PREFIX = "spokewire-demo-"
+NODES = 3
+FEWEST = 2
+"""A proof needs a pair."""
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="A spec to perform; its folder is not touched.", metavar="PATH", show_default="built in"
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog=options.example("spokewire demo"))(demo)
+    app.command(
+        epilog=options.example(
+            "spokewire demo", "spokewire demo --nodes 5 --json", "spokewire demo --config spokewire.toml"
+        )
+    )(demo)
 
 
 def demo(
-    nodes: Annotated[int, typer.Option(help="How many nodes.", min=2, max=100)] = 3,
+    nodes: Annotated[
+        int | None, typer.Option(help="How many nodes.", min=FEWEST, max=100, show_default=str(NODES))
+    ] = None,
+    config: Config = None,
     as_json: options.Json = False,
 ) -> int:
     """Show everything on this machine: a hub and three nodes, each behind its own NAT, deployed, proved and removed. Nothing is left."""
@@ -34,16 +51,17 @@ def demo(
     output = Output(as_json=as_json)
     stage = os.environ.get(STAGE)
     if stage is not None:
+        import asyncio
+
         return asyncio.run(perform(Path(stage), output))
-    return run(nodes, output)
+    return run(_choose_spec(nodes, config), output)
 
 
-def run(nodes: int, output: "Output") -> int:
+def run(spec: str, output: "Output") -> int:
     """Build the lab, perform inside it, and take it down, whatever happens in between."""
     import tempfile
 
-    from spokewire.deploy.editor import LAB_NAT, TEMPLATE
-    from spokewire.errors import Code, InputError
+    from spokewire.errors import Code, PermanentError
     from spokewire.host import clock, files, processes
     from spokewire.lab.world import find_world, start_world
 
@@ -56,7 +74,6 @@ def run(nodes: int, output: "Output") -> int:
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     lab = folder / ".spokewire/lab"
     try:
-        spec = TEMPLATE.format(name="demo", provider="lab").replace("count = 3", f"count = {nodes}") + LAB_NAT
         files.write(folder / "spokewire.toml", spec)
         output.say(
             "1. A lab: namespaces on this machine that hold a small internet. Nothing of it appears in the host's network.",
@@ -72,12 +89,43 @@ def run(nodes: int, output: "Output") -> int:
         files.remove_folder(folder)
     left = find_world(lab) is not None or folder.exists()
     if left:
-        raise InputError(Code.LAB_FAILED, "The lab could not be removed.")
+        raise PermanentError(Code.LAB_FAILED, "The lab could not be removed.")
     output.say(
         f"Nothing is left: no process, interface, namespace or file. {clock.monotonic() - begun:.1f} s in all.",
         "green" if status == 0 else "red",
     )
     return status
+
+
+def _choose_spec(nodes: int | None, config: Path | None) -> str:
+    """The text of the spec to perform: a copy of the given one, whose folder is never touched, or the built-in one."""
+    from spokewire.deploy.editor import LAB_NAT, TEMPLATE, load_spec
+    from spokewire.errors import Code, Fault, InputError
+    from spokewire.host import files
+
+    if config is None:
+        return TEMPLATE.format(name="demo", provider="lab").replace("count = 3", f"count = {nodes or NODES}") + LAB_NAT
+    if nodes is not None:
+        raise InputError(
+            Code.REQUEST_INVALID, "A spec says itself how many nodes there are.", hint="Give --nodes or --config."
+        )
+    path = config.absolute()
+    spec = load_spec(path)
+    faults = [
+        Fault(machine.name, f"is of provider {machine.provider}", 'provider = "lab"')
+        for machine in spec.machines
+        if machine.provider != "lab"
+    ]
+    if len(spec.nodes) < FEWEST:
+        faults.append(Fault("nodes", f"{len(spec.nodes)} in all", "at least two, to prove traffic between"))
+    if faults:
+        raise InputError(
+            Code.REQUEST_INVALID,
+            f"{config} cannot be performed as a demo: that happens on this machine alone.",
+            hint="Name a spec whose machines are all of provider lab, or leave --config out for the built-in one.",
+            faults=faults,
+        )
+    return files.read(path) or ""
 
 
 def _sweep(folder: Path) -> None:
@@ -101,7 +149,7 @@ async def perform(folder: Path, output: "Output") -> int:
     begun = clock.monotonic()
     _announce(
         output,
-        "2. Deploy: one hub with a public address, and nodes that only dial out, each behind its own port-restricted NAT router.",
+        f"2. Deploy: {_describe(context.spec)}.",
     )
     deployed = await deploy.run(context, confirmed=True, timeout_s=deploy.TIMEOUT_S)
     _announce(
@@ -116,12 +164,52 @@ async def perform(folder: Path, output: "Output") -> int:
     proved = await test.run(context, bandwidth=False)
     elapsed_s = clock.monotonic() - begun
     output.say(f"From deploy to proof: {elapsed_s:.1f} s.")
-    _announce(output, "5. Removal: every machine, then the lab itself.")
-    removed = _remove(context)
-    status_now = max(deployed, shown, proved, removed)
-    results = dict(zip(("deploy", "status", "test"), context.output.kept, strict=True))
-    output.result({"ok": status_now == 0, "deploy_to_proof_s": round(elapsed_s, 1), **results})
+    _announce(
+        output,
+        "5. What the hub sees: one node tells another a sentence, and all that passes the hub meanwhile is searched for it.",
+    )
+    kept = context.output.kept
+    seen, watched = await _watch(context, kept[1]) if proved == 0 else (None, 1)
+    _announce(output, "6. Removal: every machine, then the lab itself.")
+    status_now = max(deployed, shown, proved, watched, _remove(context))
+    results = dict(zip(("deploy", "status", "test"), kept, strict=True))
+    output.result({"ok": status_now == 0, "deploy_to_proof_s": round(elapsed_s, 1), **results, "hub_watch": seen})
     return status_now
+
+
+async def _watch(context: "Context", overview: Any) -> tuple[dict[str, int], int]:
+    """Look for plaintext at the hub; what was seen, and the exit status: in a sealed network it must see none."""
+    from spokewire.lab.machine import Machines
+    from spokewire.lab.watch import TIMES, watch_hub
+    from spokewire.lab.world import find_world
+    from spokewire.network.spec import Relay
+
+    spec, output = context.spec, context.output
+    world = find_world(context.lab_folder)
+    assert world is not None
+    source, target = spec.nodes[0].name, spec.nodes[1].name
+    address = next(node["overlay_ip"] for node in overview["nodes"] if node["name"] == target)
+    found = await watch_hub(Machines(world), spec.hubs[0].name, source, target, address)
+    at_hub, at_target = found.at_hub, found.at_target
+    output.say(f"{source} told {target} a sentence {TIMES} times; {target} read it {at_target.seen} times.")
+    looked = at_hub.packets > TIMES and at_target.seen >= TIMES / 2
+    if at_hub.seen:
+        text = f'{spec.hubs[0].name} saw it {at_hub.seen} times in {at_hub.packets} packets: relay = "routed" lets it decrypt.'
+    else:
+        text = f"{spec.hubs[0].name} passed {at_hub.packets} packets, and none of them showed it: it saw only ciphertext, for which it has no key."
+    is_right = looked and (at_hub.seen == 0) == (spec.relay is Relay.SEALED)
+    output.say(text, "green" if is_right else "red")
+    return {"packets": at_hub.packets, "seen": at_hub.seen, "read": at_target.seen}, 0 if is_right else 1
+
+
+def _describe(spec: "NetworkSpec") -> str:
+    """What is deployed, in words."""
+    hubs = "one hub with a public address" if len(spec.hubs) == 1 else f"{len(spec.hubs)} hubs with public addresses"
+    kinds = {node.nat for node in spec.nodes}
+    if kinds == {"none"}:
+        return f"{hubs}, and nodes that only dial out"
+    routers = f"its own {kinds.pop()} NAT router" if len(kinds) == 1 else "a NAT router of the kind that the spec says"
+    return f"{hubs}, and nodes that only dial out, each behind {routers}"
 
 
 def _remove(context: "Context") -> int:

@@ -1,6 +1,5 @@
 """`spokewire deploy` and `spokewire destroy`."""
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +8,8 @@ import typer
 from spokewire.cli import options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from spokewire.cli.context import Context
     from spokewire.deploy.apply import Outcome
     from spokewire.deploy.plan import Plan
@@ -37,8 +38,9 @@ def deploy(
     from spokewire.cli.context import Context
 
     context = Context(config, as_json=as_json)
-    _ = context.spec
     context.enter_lab(start=not dry_run)
+    import asyncio
+
     if dry_run:
         return asyncio.run(run_dry(context))
     with context.changing():
@@ -85,14 +87,17 @@ async def _plan(context: "Context") -> "Plan":
 
 
 def _print_plan(context: "Context", plan: "Plan") -> None:
-    from spokewire.cli.output import plan_table
+    def make() -> "Table":
+        from spokewire.cli.tables import plan_table
+
+        return plan_table(plan)
 
     if plan.is_empty:
         context.output.say("Nothing to change: the network is as the spec says.")
     else:
         context.output.say(f"Plan for network {context.spec.name}:")
     if plan.actions or plan.settings_reason:
-        context.output.show(plan_table(plan))
+        context.output.show(make)
 
 
 def _conclude(context: "Context", plan: "Plan", outcome: "Outcome") -> int:
@@ -120,18 +125,18 @@ def _conclude(context: "Context", plan: "Plan", outcome: "Outcome") -> int:
 
 
 def destroy(
-    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", "--yes", "-y", help="Do not ask.")] = False,
     config: options.Config = options.DEFAULT_CONFIG,
     as_json: options.Json = False,
 ) -> int:
     """Remove every machine of the network, and the root key with it. The spec stays."""
     from spokewire.cli.context import Context
+    from spokewire.lab.world import find_world
 
     context = Context(config, as_json=as_json)
-    _ = context.spec
     operator = context.operator()
     machines = operator.observe_machines()
-    if not machines and not context.keeper.folder.exists():
+    if not machines and not context.keeper.has_key() and find_world(context.lab_folder) is None:
         context.output.result({"destroyed": [], "left": []})
         context.output.say("Nothing is deployed.")
         return 0

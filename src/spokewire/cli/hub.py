@@ -1,6 +1,5 @@
 """`spokewire hub`: the hub's daemon."""
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Annotated
@@ -18,11 +17,18 @@ def group() -> None:
 
 
 @app.command(epilog=options.example("SPOKEWIRE_TOKEN=… spokewire hub run --public-address 203.0.113.1"))
-def run(
+def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     public_address: Annotated[
         str,
         typer.Option(
             envvar="SPOKEWIRE_PUBLIC_ADDRESS", help="The IP address or name under which nodes reach this hub."
+        ),
+    ] = "",
+    public_address6: Annotated[
+        str,
+        typer.Option(
+            envvar="SPOKEWIRE_PUBLIC_ADDRESS6",
+            help="The hub's IPv6 address, where --public-address is an IPv4 address and nodes without IPv4 shall reach it too.",
         ),
     ] = "",
     open_ports: Annotated[
@@ -35,32 +41,39 @@ def run(
     state_dir: Annotated[
         Path, typer.Option(envvar="SPOKEWIRE_STATE_DIR", help="Where keys and documents are kept.")
     ] = Path("/var/lib/spokewire"),
-    network: Annotated[str | None, typer.Option(help="Which network, if this machine belongs to several.")] = None,
+    network: options.Network = None,
     api_port: Annotated[
         int, typer.Option(envvar="SPOKEWIRE_API_PORT", help="TCP port of the API.", min=1, max=65535)
     ] = 443,
     log_level: Annotated[
         str, typer.Option(envvar="SPOKEWIRE_LOG_LEVEL", help="debug, info, warning or error.")
     ] = "info",
+    config: options.DaemonConfig = None,
+    as_json: options.JsonLines = False,
 ) -> None:
     """Run the hub's daemon in the foreground until SIGTERM or SIGINT. The token comes in SPOKEWIRE_TOKEN at first start, and is kept."""
+    import asyncio
+
+    from spokewire.cli.daemon import begin
     from spokewire.errors import Code, Fault, InputError
-    from spokewire.host import logs
-    from spokewire.hub import main
+    from spokewire.hub import main, record
 
     faults = [
         Fault("--open-ports", repr(word), '"tcp/22" or "udp/123"') for word in open_ports.split() if not _is_port(word)
     ]
     if not public_address:
         faults.append(Fault("--public-address", "missing", "the IP address or name under which nodes reach this hub"))
+    if public_address6 and not _is_ipv6(public_address6):
+        faults.append(Fault("--public-address6", repr(public_address6), 'an IPv6 address such as "2001:db8::1"'))
     if faults:
         raise InputError(Code.REQUEST_INVALID, "The hub cannot be started like this.", faults=faults)
-    logs.configure(log_level)
+    network = begin(log_level, as_json=as_json, config=config, network=network, state_folder=state_dir)
     token = os.environ.pop("SPOKEWIRE_TOKEN", None) or None
     asyncio.run(
         main.run(
-            main.Settings(
+            record.Settings(
                 public_address=public_address,
+                public_address6=public_address6 or None,
                 state_folder=state_dir,
                 token=token,
                 network=network,
@@ -69,6 +82,15 @@ def run(
             )
         )
     )
+
+
+def _is_ipv6(text: str) -> bool:
+    from ipaddress import IPv6Address
+
+    try:
+        return IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
 
 
 def _is_port(word: str) -> bool:

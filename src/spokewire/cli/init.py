@@ -26,6 +26,8 @@ def init(
     from spokewire.network.specfile import parse_spec
 
     path = config.absolute()
+    if not path.parent.is_dir():
+        raise InputError(Code.REQUEST_INVALID, f"There is no folder {path.parent}.", hint="Make it, or name another.")
     if files.read(path) is not None:
         raise InputError(
             Code.REQUEST_INVALID, f"{config} exists already.", hint="Edit it, or name another with --config."

@@ -1,5 +1,6 @@
 """`spokewire lab`: the machines of the lab, and trying outages with them."""
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,8 +10,10 @@ import typer
 from spokewire.cli import options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from spokewire.cli.context import Context
-    from spokewire.lab.machine import Machines
+    from spokewire.lab.machine import LabMachine, Machines
 
 app = typer.Typer(help="Look into the lab, and break it.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -21,8 +24,6 @@ Machine = Annotated[str, typer.Argument(help="The machine's name.", metavar="MAC
 def list_machines(config: options.Config = options.DEFAULT_CONFIG, as_json: options.Json = False) -> None:
     """List the lab's machines."""
     from dataclasses import asdict
-
-    from rich.table import Table
 
     context, machines = _open(config, as_json=as_json)
     found = machines.observe()
@@ -39,25 +40,17 @@ def list_machines(config: options.Config = options.DEFAULT_CONFIG, as_json: opti
             for m in found
         ]
     )
-    table = Table(
-        "machine", "role", "nat", "public address", "power", "link", box=None, header_style="bold", padding=(0, 2, 0, 0)
-    )
-    for m in found:
-        table.add_row(
-            m.name,
-            m.role,
-            m.wiring.nat,
-            str(m.wiring.public_address),
-            "on" if m.pid is not None else "off",
-            m.fault.describe(),
-        )
-    context.output.show(table)
+    context.output.show(lambda: _table(found))
 
 
 @app.command(
     "exec",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    epilog=options.example("spokewire lab exec node-1 -- wg show", "spokewire lab exec node-1 -- ping -c 3 10.88.0.12"),
+    epilog=options.example(
+        "spokewire lab exec node-1 -- wg show",
+        "spokewire lab exec node-1 -- ping -c 3 10.88.0.12",
+        "spokewire lab exec --json node-1 -- ip -brief addr",
+    ),
 )
 def exec_command(
     machine: Machine,
@@ -70,10 +63,15 @@ def exec_command(
 
     from spokewire.host import processes
 
-    _, machines = _open(config, as_json=as_json)
+    context, machines = _open(config, as_json=as_json)
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
     argv = machines.enter(machines.find(machine), command)
-    return processes.call(argv, {**os.environ, "PATH": path})
+    environment = {**os.environ, "PATH": path}
+    if not as_json:
+        return processes.call(argv, environment)
+    done = processes.capture(argv, environment)
+    context.output.result({"machine": machine, "status": done.status, "stdout": done.stdout, "stderr": done.stderr})
+    return done.status
 
 
 @app.command(epilog=options.example("spokewire lab logs node-1", "spokewire lab logs hub-1 --follow"))
@@ -88,8 +86,12 @@ def logs(
 
     context, machines = _open(config, as_json=as_json)
     path = machines.log_path(machines.find(machine))
+    if follow and not as_json:
+        return processes.call(["tail", "-n", "+1", "-F", str(path)])
     if follow:
-        return processes.call(["tail", "-n", "+1", "-f", str(path)])
+        for line in processes.lines(["tail", "-n", "+1", "-F", str(path)]):
+            context.output.raw(json.dumps({"machine": machine, "line": line}) + "\n")
+        return 1
     text = files.read(path) or ""
     context.output.result({"machine": machine, "lines": text.splitlines()})
     if not as_json:
@@ -199,11 +201,23 @@ def _open(config: Path, *, as_json: bool) -> "tuple[Context, Machines]":
     from spokewire.lab.world import find_world
 
     context = Context(config, as_json=as_json)
-    _ = context.spec
-    world = find_world(context.keeper.lab_folder)
+    world = find_world(context.lab_folder)
     if world is None:
+        _ = context.spec
         raise InputError(Code.NOT_DEPLOYED, "No lab of this network is running.", hint="Run: spokewire deploy.")
     return context, Machines(world)
+
+
+def _table(found: "list[LabMachine]") -> "Table":
+    from rich.table import Table
+
+    table = Table(
+        "machine", "role", "nat", "public address", "power", "link", box=None, header_style="bold", padding=(0, 2, 0, 0)
+    )
+    for m in found:
+        address, power = str(m.wiring.public_address), "on" if m.pid is not None else "off"
+        table.add_row(m.name, m.role, m.wiring.nat, address, power, m.fault.describe())
+    return table
 
 
 def _done(context: "Context", machine: str, what: str) -> None:

@@ -1,57 +1,84 @@
-"""`spokewire`: parse, run, and turn errors into one sentence and an exit status."""
+"""`spokewire`: run a command, and turn errors into one sentence and an exit status."""
 
+import errno
 import os
 import sys
+from collections.abc import Sequence
 
-import typer
-
-from spokewire.cli import options
-from spokewire.errors import SpokewireError
+from spokewire.cli import entry
+from spokewire.errors import Code, InputError, PermanentError, SpokewireError
 from spokewire.host import logs
 
-EXIT_STATUSES = "Exit status: 0 done, 1 failed, 2 the request is wrong, 3 done in part, 75 try again."
-
-app = typer.Typer(
-    name="spokewire",
-    help=f"A private WireGuard network between machines that can only dial out.\n\n{EXIT_STATUSES}",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+INTERRUPTED = 130
+"""128 + SIGINT, as a shell says it."""
 
 
 def main() -> None:
     """Run the command line and exit."""
-    options.restore_folder()
-    logs.configure(os.environ.get("SPOKEWIRE_LOG_LEVEL", "warning"))
-    register()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; return its exit status."""
     try:
-        status = app(standalone_mode=False)
+        entry.restore_folder()
+        logs.configure(os.environ.get("SPOKEWIRE_LOG_LEVEL") or "warning")
+        entry.enter_running_lab(arguments)
+        return _call(arguments)
     except SpokewireError as error:
-        from spokewire.cli.output import Output
-
-        Output(as_json="--json" in sys.argv).error(error)
-        sys.exit(error.exit_status)
+        return _tell(error, arguments)
     except KeyboardInterrupt:
-        sys.exit(130)
+        return INTERRUPTED
+
+
+def _call(arguments: Sequence[str]) -> int:
+    import typer
+
+    from spokewire.cli import app
+
+    try:
+        return app.call(arguments)
     except typer.Abort:
-        sys.exit(1)
-    except Exception as error:
-        show = getattr(error, "show", None)
-        if show is None:
-            raise
+        sys.stderr.write("Nothing was changed.\n")
+        return 1
+    except SpokewireError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last catch level: a defect is told as one
+        _explain(error, as_json=_wants_json(arguments))
+        return int(getattr(error, "exit_code", 1))
+
+
+def _explain(error: Exception, *, as_json: bool) -> None:
+    """Say what typer found wrong with the arguments; anything else is a defect, which goes on as itself or as an error object."""
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        raise PermanentError(Code.DISK, f"The output cannot be written: {error.strerror}.") from error
+    show, message = getattr(error, "show", None), getattr(error, "message", "")
+    if show is None:
+        if not as_json:
+            raise error
+        sys.excepthook(type(error), error, error.__traceback__)
+        raise PermanentError(
+            Code.INTERNAL, f"A defect of spokewire: {error!r}.", hint="Report it with the trace on standard error."
+        ) from error
+    if not as_json:
         show()
-        sys.exit(getattr(error, "exit_code", 2))
-    sys.exit(status if isinstance(status, int) else 0)
+        return
+    hint = "See --help of the command, or docs/reference/cli.md."
+    raise InputError(Code.REQUEST_INVALID, getattr(error, "format_message", lambda: message)(), hint=hint) from error
 
 
-def register() -> None:
-    """Commands register themselves; each imports what it needs when it runs, so that an agent never loads the operator's tools."""
-    from spokewire.cli import demo, deploy, doctor, hub, init, lab, node, status, test
+def _tell(error: SpokewireError, arguments: Sequence[str]) -> int:
+    from spokewire.cli.output import Output
 
-    for noun in (init, deploy, status, test, demo, doctor):
-        noun.register(app)
-    app.add_typer(node.app, name="node")
-    app.add_typer(hub.app, name="hub")
-    app.add_typer(lab.app, name="lab")
+    try:
+        Output(as_json=_wants_json(arguments)).error(error)
+    except OSError:
+        Output(as_json=False).error(error)
+    return error.exit_status
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether the command was asked for JSON; what follows `--` is another program's."""
+    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in ours

@@ -1,6 +1,5 @@
 """`spokewire node`: the node's agent, and the nodes of a network."""
 
-import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,8 @@ import typer
 from spokewire.cli import options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from spokewire.cli.context import Context
     from spokewire.network.names import MachineName
     from spokewire.network.spec import MachineSpec
@@ -21,11 +22,11 @@ Provider = Annotated[str, typer.Option(help="Who makes it: lab, or host (your ow
 
 
 @app.command(epilog=options.example("SPOKEWIRE_TOKEN=… spokewire node run"))
-def run(
+def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     state_dir: Annotated[
         Path, typer.Option(envvar="SPOKEWIRE_STATE_DIR", help="Where keys and documents are kept.")
     ] = Path("/var/lib/spokewire"),
-    network: Annotated[str | None, typer.Option(help="Which network, if this machine belongs to several.")] = None,
+    network: options.Network = None,
     token_file: Annotated[
         Path | None,
         typer.Option(envvar="SPOKEWIRE_TOKEN_FILE", help="A file that holds the token, instead of SPOKEWIRE_TOKEN."),
@@ -36,12 +37,17 @@ def run(
     log_level: Annotated[
         str, typer.Option(envvar="SPOKEWIRE_LOG_LEVEL", help="debug, info, warning or error.")
     ] = "info",
+    config: options.DaemonConfig = None,
+    as_json: options.JsonLines = False,
 ) -> None:
     """Run the node's agent in the foreground until SIGTERM or SIGINT. The token comes in SPOKEWIRE_TOKEN at first start, and is kept."""
-    from spokewire.host import files, logs
+    import asyncio
+
+    from spokewire.cli.daemon import begin
+    from spokewire.host import files
     from spokewire.node import main
 
-    logs.configure(log_level)
+    network = begin(log_level, as_json=as_json, config=config, network=network, state_folder=state_dir)
     token = os.environ.pop("SPOKEWIRE_TOKEN", None) or None
     if token is None and token_file is not None:
         token = files.read(token_file)
@@ -51,8 +57,6 @@ def run(
 @app.command("list", epilog=options.example("spokewire node list", "spokewire node list --json"))
 def list_nodes(config: options.Config = options.DEFAULT_CONFIG, as_json: options.Json = False) -> None:
     """List the nodes that the spec wants, with their addresses."""
-    from rich.table import Table
-
     from spokewire.cli.context import Context
 
     context = Context(config, as_json=as_json)
@@ -64,10 +68,7 @@ def list_nodes(config: options.Config = options.DEFAULT_CONFIG, as_json: options
             for n, ip in rows
         ]
     )
-    table = Table("node", "address", "provider", "nat", "tags", box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for node, ip in rows:
-        table.add_row(node.name, ip, node.provider, node.nat, " ".join(node.tags))
-    context.output.show(table)
+    context.output.show(lambda: _table(rows))
 
 
 @app.command(epilog=options.example("spokewire node add build-1", "spokewire node add laptop --provider host"))
@@ -103,6 +104,8 @@ def remove(
     as_json: options.Json = False,
 ) -> int:
     """Remove a node from the spec and from the network: it loses access everywhere at once, and for good."""
+    import asyncio
+
     from spokewire.cli.context import Context
     from spokewire.deploy.editor import remove_node
     from spokewire.errors import Code, InputError
@@ -137,6 +140,7 @@ def token(
     from spokewire.cli.context import Context
 
     context = Context(config, as_json=as_json)
+    _ = context.spec
     with context.changing():
         machine = _find_or_add(context, name)
         text = _mint(context, machine, days)
@@ -148,12 +152,15 @@ def token(
 @app.command(epilog=options.example("spokewire node export phone > phone.conf"))
 def export(name: Name, config: options.Config = options.DEFAULT_CONFIG, as_json: options.Json = False) -> int:
     """Print a wg-quick file for a stock WireGuard client. Its key is made on the spot and kept nowhere else. Secret."""
+    import asyncio
+
     from spokewire.cli.context import Context
     from spokewire.deploy.export import export_node
     from spokewire.errors import Code, InputError
     from spokewire.network.spec import ProviderName
 
     context = Context(config, as_json=as_json)
+    _ = context.spec
     context.keeper.load_key()
     if any(m.name == name and m.provider is not ProviderName.HOST for m in context.spec.machines):
         raise InputError(
@@ -169,6 +176,15 @@ def export(name: Name, config: options.Config = options.DEFAULT_CONFIG, as_json:
     if not as_json:
         context.output.raw(text)
     return 0
+
+
+def _table(rows: "list[tuple[MachineSpec, str]]") -> "Table":
+    from rich.table import Table
+
+    table = Table("node", "address", "provider", "nat", "tags", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for node, ip in rows:
+        table.add_row(node.name, ip, node.provider, node.nat, " ".join(node.tags))
+    return table
 
 
 REMOVAL_TIMEOUT_S = 20.0
@@ -248,5 +264,5 @@ def _mint(context: "Context", machine: "MachineSpec", days: int) -> str:
     text, key = mint(context.spec, machine, _numbers(context)[machine.name], root, days=days)
     context.keeper.store_state(replace(state, grant_texts=state.grant_texts | {machine.name: text}))
     operator = context.operator()
-    urls = list(operator.hub_urls(operator.observe_machines()).values()) if machine.role == "node" else []
+    urls = list(operator.all_hub_urls(operator.observe_machines()).values()) if machine.role == "node" else []
     return make_token(root, text, key, urls)

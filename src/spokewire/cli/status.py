@@ -1,6 +1,5 @@
 """`spokewire status`."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +7,8 @@ import typer
 from spokewire.cli import options
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from spokewire.cli.context import Context
     from spokewire.network.overview import NetworkOverview
 
@@ -27,21 +28,27 @@ def status(
     as_json: options.Json = False,
 ) -> int:
     """Show the truth about the network: every hub and node, what is missing, and why."""
+    import asyncio
+
     from spokewire.cli.context import Context
 
     context = Context(config, as_json=as_json)
-    _ = context.spec
     context.enter_lab()
     return asyncio.run(follow(context) if watch else run(context))
 
 
 async def run(context: "Context") -> int:
     """Look once, print, and return the exit status: 0 all connected, 3 in part, 1 nothing is."""
-    from spokewire.cli.output import STYLES, status_table
+    from spokewire.cli.output import STYLES
+
+    def make() -> "RenderableType":
+        from spokewire.cli.tables import status_table
+
+        return status_table(overview, context.output.out.console.width)
 
     overview = await look(context)
     context.output.result(overview.model_dump(mode="json"))
-    context.output.show(status_table(overview))
+    context.output.show(make)
     context.output.say(f"{overview.network}: {overview.state}: {overview.reason}", STYLES[overview.state])
     return exit_status(overview)
 
@@ -55,17 +62,27 @@ async def look(context: "Context") -> "NetworkOverview":
 
 async def follow(context: "Context") -> int:
     """Look again and again."""
-    from rich.live import Live
-
-    from spokewire.cli.output import status_table
+    import asyncio
 
     if context.output.as_json or not context.output.out.is_terminal:
         while True:
             await run(context)
             await asyncio.sleep(WATCH_INTERVAL_S)
-    with Live(console=context.output.out, auto_refresh=False, screen=True) as live:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from spokewire.cli.output import STYLES, printable
+    from spokewire.cli.tables import status_table
+
+    console = context.output.out.console
+    with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            live.update(status_table(await look(context)), refresh=True)
+            overview = await look(context)
+            words = printable(f"{overview.network}: {overview.state}: {overview.reason}")
+            live.update(
+                Group(status_table(overview, console.width), Text(words, style=STYLES[overview.state])), refresh=True
+            )
             await asyncio.sleep(WATCH_INTERVAL_S)
 
 

@@ -1,6 +1,5 @@
 """`spokewire test`: the proof."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +7,8 @@ import typer
 from spokewire.cli import options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from spokewire.cli.context import Context
 
 
@@ -22,24 +23,27 @@ def test(
     as_json: options.Json = False,
 ) -> int:
     """Prove the network with real traffic: every node speaks to every other over the overlay, UDP and TCP, with checksums."""
+    import asyncio
+
     from spokewire.cli.context import Context
 
     context = Context(config, as_json=as_json)
-    _ = context.spec
     context.enter_lab()
     return asyncio.run(run(context, bandwidth=bandwidth))
 
 
 async def run(context: "Context", *, bandwidth: bool) -> int:
     """Prove, print the matrix, and return the exit status: 0 all pairs, 3 all pairs of those that joined, 1 not."""
-    from spokewire.cli.output import proof_table
     from spokewire.deploy.prove import prove
 
-    root = context.keeper.load_key()
+    def make() -> "Table":
+        from spokewire.cli.tables import proof_table
+
+        return proof_table(verdict.pairs)
+
+    operator, root = context.operator(), context.keeper.load_key()
     with context.output.progress() as progress:
-        verdict = await prove(
-            context.operator(), root, bandwidth=bandwidth, progress=lambda text: progress("proof", text)
-        )
+        verdict = await prove(operator, root, bandwidth=bandwidth, progress=lambda text: progress("proof", text))
     context.output.result(
         {
             "ok": verdict.ok,
@@ -52,7 +56,7 @@ async def run(context: "Context", *, bandwidth: bool) -> int:
             ],
         }
     )
-    context.output.show(proof_table(verdict.pairs))
+    context.output.show(make)
     for pair in verdict.pairs:
         if pair.error:
             context.output.say(f"{pair.source} to {pair.target}: {pair.error}", "red")

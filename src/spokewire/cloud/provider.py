@@ -28,6 +28,8 @@ class Machine:
     shape: str = ""
     """What of the spec the machine was built from, as `Provider.shape` tells it: another shape means another machine."""
     public_address: str | None = None
+    public_address6: str | None = None
+    """The IPv6 address of a machine that has both."""
     status_url: str | None = None
     """Where a node's public status server is reached; None where nobody can."""
 

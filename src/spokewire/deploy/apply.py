@@ -16,6 +16,7 @@ from spokewire.deploy import gather
 from spokewire.deploy.keeper import make_token, mint, network_id
 from spokewire.deploy.operator import Operator
 from spokewire.deploy.plan import Action, Observed, Plan, Verb, plan_numbers, plan_settings
+from spokewire.deploy.readiness import find_delay
 from spokewire.errors import Code, SpokewireError, TemporaryError
 from spokewire.host import clock
 from spokewire.network.addresses import AddressPlan, derive_ula
@@ -25,7 +26,6 @@ from spokewire.network.spec import MachineSpec, ProviderName
 from spokewire.network.status import State as Health
 
 POLL_S = 0.25
-READY = (Health.CONNECTED, Health.DEGRADED)
 
 Progress = Callable[[str, str], None]
 """Called with a machine's name and what it waits for; "ready" and "gone" end it."""
@@ -117,7 +117,7 @@ class Deployment:
             provider.destroy(action.name)
         self._progress(action.name, "making the machine")
         text, key = tokens[action.name]
-        urls = [] if action.role == "hub" else list(self._operator.hub_urls(self._machines).values())
+        urls = [] if action.role == "hub" else list(self._operator.all_hub_urls(self._machines).values())
         self._machines[action.name] = provider.create(action.spec, make_token(self._root, text, key, urls))
         self._progress(action.name, "starting its daemon")
 
@@ -201,20 +201,20 @@ class Deployment:
             self._operator.keeper.store_state(replace(state, grant_texts=texts))
 
     async def _wait_for_nodes(self, timeout_s: float) -> None:
-        """Ready means: the node's echo came back, by the node's own signed word and by the hub's. A stock client answers none: it has joined."""
+        """Ready means: its echoes came back, from the hub and from every other node that is alive (`find_delay`)."""
         waiting = {node.name: node for node in self._operator.spec.nodes if node.name not in self.outcome.failed}
         deadline = clock.monotonic() + timeout_s
         if any(hub.name in self.outcome.failed for hub in self._operator.spec.hubs):
             deadline = clock.monotonic()
         while waiting:
             overview = await gather.gather(self._operator, self._root)
-            for name in [MachineName(node.name) for node in overview.nodes if node.state in READY or not node.agent]:
-                if waiting.pop(name, None) is not None:
-                    self.outcome.ready.append(name)
-                    self._progress(name, "ready")
-            reasons = {node.name: node.reason for node in overview.nodes} | {
+            reasons = {node.name: find_delay(node, overview) for node in overview.nodes} | {
                 item.name: item.reason for item in overview.missing
             }
+            for name in [name for name in waiting if reasons.get(name) == ""]:
+                del waiting[name]
+                self.outcome.ready.append(name)
+                self._progress(name, "ready")
             for name in waiting:
                 self._progress(name, f"waiting for its echo: {reasons.get(name, 'nothing is heard of it')}")
             hosts_only = all(node.provider is ProviderName.HOST for node in waiting.values())

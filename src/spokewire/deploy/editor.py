@@ -1,15 +1,15 @@
 """Editing the user's spokewire.toml without losing comments or order."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tomlkit
-from tomlkit.items import AoT
-
-from spokewire.errors import Code, InputError
+from spokewire.errors import Code, InputError, PermanentError
 from spokewire.host import files
 from spokewire.network.spec import NetworkSpec
 from spokewire.network.specfile import parse_spec
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
 
 TEMPLATE = """\
 # A Spokewire network. Reference: docs/reference/spec.md
@@ -17,7 +17,7 @@ TEMPLATE = """\
 [network]
 name = "{name}"
 cidr = "10.88.0.0/24"
-relay = "routed"
+relay = "sealed"
 
 [[hubs]]
 name = "hub-1"
@@ -33,16 +33,31 @@ LAB_NAT = 'nat = "port-restricted"    # none | full-cone | port-restricted | sym
 
 def load_spec(path: Path) -> NetworkSpec:
     """Load and parse a spec; InputError if there is none or it is wrong."""
-    text = files.read(path)
+    return parse_spec(read_spec(path))
+
+
+def read_spec(path: Path) -> str:
+    """Read a spec's text; InputError if there is none or it is no text."""
+    if path.is_dir():
+        raise InputError(Code.SPEC_INVALID, f"{path} is a folder.", hint="Name the spec in it with --config.")
+    try:
+        text = files.read(path)
+    except PermanentError as error:
+        if isinstance(error.__cause__, UnicodeDecodeError):
+            raise InputError(Code.SPEC_INVALID, f"{path} is not text in UTF-8.", hint="TOML is.") from error
+        raise
     if text is None:
         raise InputError(
             Code.SPEC_MISSING, f"There is no {path}.", hint="Make one (spokewire init) or name another with --config."
         )
-    return parse_spec(text)
+    return text
 
 
 def add_node(path: Path, name: str, provider: str, nat: str | None) -> NetworkSpec:
     """Add one node to a spec; nothing is written if the result would be wrong."""
+    import tomlkit
+    from tomlkit.items import AoT
+
     document = tomlkit.parse(files.read(path) or "")
     nodes = document.setdefault("nodes", tomlkit.aot())
     table = tomlkit.table()
@@ -58,6 +73,8 @@ def add_node(path: Path, name: str, provider: str, nat: str | None) -> NetworkSp
 
 def remove_node(path: Path, name: str) -> NetworkSpec:
     """Remove one node from a spec: its own table, the last of a count, or by a `skip` in the middle of a count."""
+    import tomlkit
+
     document = tomlkit.parse(files.read(path) or "")
     nodes: Any = document.get("nodes", [])
     for position, table in enumerate(nodes):
@@ -74,7 +91,9 @@ def remove_node(path: Path, name: str) -> NetworkSpec:
     return _store(path, document)
 
 
-def _store(path: Path, document: tomlkit.TOMLDocument) -> NetworkSpec:
+def _store(path: Path, document: "TOMLDocument") -> NetworkSpec:
+    import tomlkit
+
     text = tomlkit.dumps(document)
     spec = parse_spec(text)
     files.write(path, text, files.PUBLIC)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from spokewire.deploy.folder import keeper_folder
 from spokewire.errors import Code, InputError, PermanentError
 from spokewire.host import clock, files, keys
 from spokewire.network.documents import Grant, sign, verify_grant
@@ -14,7 +15,6 @@ from spokewire.network.names import MachineName, NetworkId
 from spokewire.network.spec import MachineSpec, NetworkSpec
 from spokewire.network.token import format_token
 
-FOLDER = ".spokewire"
 GRANT_LIFETIME_DAYS = 3650
 
 
@@ -31,14 +31,9 @@ class Keeper:
     """The operator's folder."""
 
     def __init__(self, spec_path: Path) -> None:
-        self.folder = spec_path.parent / FOLDER
+        self.folder = keeper_folder(spec_path)
         self._key_path = self.folder / "root.key"
         self._state_path = self.folder / "state.json"
-
-    @property
-    def lab_folder(self) -> Path:
-        """The folder by which the network's lab is found."""
-        return self.folder / "lab"
 
     def has_key(self) -> bool:
         """Whether there is a root key: whether this network was ever begun here."""
@@ -133,7 +128,9 @@ def mint(
     return sign(grant, root), key
 
 
-def make_token(root: Ed25519PrivateKey, grant_text: str, grant_key: Ed25519PrivateKey, hub_urls: list[str]) -> str:
+def make_token(
+    root: Ed25519PrivateKey, grant_text: str, grant_key: Ed25519PrivateKey, hub_urls: list[tuple[str, ...]]
+) -> str:
     """Write the token for a grant."""
     return format_token(root.public_key(), grant_text, grant_key, hub_urls)
 

@@ -12,6 +12,7 @@ from spokewire.deploy.keeper import Keeper
 from spokewire.deploy.plan import Observed
 from spokewire.errors import SpokewireError
 from spokewire.host import clock
+from spokewire.host.routes import choose_url
 from spokewire.network.documents import Grant
 from spokewire.network.names import MachineName
 from spokewire.network.roster import Roster, merge
@@ -43,13 +44,19 @@ class Operator:
         return self.providers[ProviderName.HOST]
 
     def hub_urls(self, machines: Mapping[MachineName, Machine]) -> dict[MachineName, str]:
-        """Where the APIs of the wanted hubs are, as far as known."""
-        addresses = {
-            hub.name: hub.address or (machines[hub.name].public_address if hub.name in machines else None)
-            for hub in self.spec.hubs
-        }
-        ports = {hub.name: hub.api_port for hub in self.spec.hubs}
-        return {name: api_url(address, ports[name]) for name, address in addresses.items() if address is not None}
+        """Where the APIs of the wanted hubs are, as far as known; of a hub with two addresses the one that we have a route to."""
+        return {name: choose_url(urls) for name, urls in self.all_hub_urls(machines).items()}
+
+    def all_hub_urls(self, machines: Mapping[MachineName, Machine]) -> dict[MachineName, tuple[str, ...]]:
+        """The same for others, whose routes we do not know: every URL, one for each family."""
+        found: dict[MachineName, tuple[str, ...]] = {}
+        for hub in self.spec.hubs:
+            machine = machines.get(hub.name)
+            known = (None, None) if machine is None else (machine.public_address, machine.public_address6)
+            addresses = known if hub.address is None else (hub.address,)
+            urls = tuple(api_url(address, hub.api_port) for address in addresses if address is not None)
+            found |= {hub.name: urls} if urls else {}
+        return found
 
     def identity(self, root: Ed25519PrivateKey) -> Identity:
         """The operator towards a hub."""

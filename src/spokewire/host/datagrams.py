@@ -46,12 +46,15 @@ async def open_datagram_socket(address: str, port: int, receive: Receive) -> Dat
 
 
 def bind(kind: socket.SocketKind, address: str, port: int) -> socket.socket:
-    """Make a non-blocking IPv4 socket bound with IP_FREEBIND; one sentence if the port is taken or forbidden."""
+    """Make a non-blocking socket bound with IP_FREEBIND; one sentence if the port is taken or forbidden. On `::` it takes IPv4 too."""
     protocol = socket.IPPROTO_TCP if kind is socket.SOCK_STREAM else socket.IPPROTO_UDP
     # With protocol 0 asyncio leaves Nagle's algorithm on, which costs every answer 40 ms (it looks for TCP by name).
-    bound = socket.socket(socket.AF_INET, kind, protocol)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    bound = socket.socket(family, kind, protocol)
     try:
         bound.setblocking(False)
+        if family is socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         bound.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_FREEBIND", 15), 1)
         if kind is socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -65,10 +68,11 @@ def bind(kind: socket.SocketKind, address: str, port: int) -> socket.socket:
 def translate_bind(error: OSError, kind: socket.SocketKind, address: str, port: int) -> PermanentError:
     """The error of ours for a bind that failed."""
     protocol = "UDP" if kind is socket.SOCK_DGRAM else "TCP"
+    where = "" if address in ("::", "0.0.0.0") else f" on {address}"  # noqa: S104 - compared, not bound
     if error.errno == errno.EADDRINUSE:
         return PermanentError(
             Code.PORT_IN_USE,
-            f"{protocol} port {port} on {address} is in use by another program.",
+            f"{protocol} port {port}{where} is in use by another program.",
             hint=f"Find it with `ss -lnp 'sport = :{port}'` and end it, or choose another port.",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -77,6 +81,4 @@ def translate_bind(error: OSError, kind: socket.SocketKind, address: str, port: 
             f"{protocol} port {port} may not be opened.",
             hint="Ports below 1024 need root or CAP_NET_BIND_SERVICE.",
         )
-    return PermanentError(
-        Code.COMMAND_FAILED, f"{protocol} port {port} on {address} cannot be opened: {error.strerror}."
-    )
+    return PermanentError(Code.COMMAND_FAILED, f"{protocol} port {port}{where} cannot be opened: {error.strerror}.")

@@ -43,7 +43,10 @@ def load_identity(state_folder: Path, role: Role, token_text: str | None, networ
     files.make_private_folder(identity.folder)
     path = identity.folder / "token"
     before = files.read(path)
-    if before is not None and before.strip() != token_text.strip():
+    if before is not None and before.strip() == token_text.strip():
+        # Nothing to write: a machine whose disk is full or read-only must still start.
+        return identity
+    if before is not None:
         _refuse_foreign(before, given, now)
     files.write(path, token_text.strip() + "\n", files.PRIVATE)
     return identity

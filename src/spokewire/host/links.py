@@ -2,22 +2,34 @@
 
 import errno
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, ip_interface, ip_network
-from typing import Any
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, ip_address, ip_interface, ip_network
 
 from spokewire.errors import Code, PermanentError, TemporaryError
+from spokewire.host.netlink import (
+    AddressHead,
+    Entry,
+    Kind,
+    LinkHead,
+    Route,
+    RouteHead,
+    format_attribute,
+    parse_attributes,
+)
 
 _UP = 1
 """IFF_UP of linux/if.h."""
 _NO_DAD = 0x02
 """IFA_F_NODAD of linux/if_addr.h."""
 _ABSENT = (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ENOENT)
+_NAME, _MTU, _LINK_INFO, _INFO_KIND = 3, 4, 18, 1
+"""IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO and, in that, IFLA_INFO_KIND of linux/if_link.h."""
+_ADDRESS, _LOCAL, _ADDRESS_FLAGS = 1, 2, 8
+"""IFA_ADDRESS, IFA_LOCAL and IFA_FLAGS of linux/if_addr.h."""
+_DESTINATION, _LINK, _TABLE = 1, 4, 15
+"""RTA_DST, RTA_OIF and RTA_TABLE of linux/rtnetlink.h."""
 _MAIN_TABLES = (253, 254)
 """RT_TABLE_DEFAULT and RT_TABLE_MAIN of linux/rtnetlink.h."""
 
@@ -35,7 +47,7 @@ class LinkStatus:
 
 @dataclass(frozen=True)
 class Uplink:
-    """The link of the default route and its first global addresses; None where it has none of that family."""
+    """The link of the default route and one global address of each family; None where it has none of that family."""
 
     name: str
     v4: str | None
@@ -43,81 +55,75 @@ class Uplink:
 
 
 class Links:
-    """The links of the network namespace that we run in.
-
-    Each call opens a netlink socket of its own, which takes a millisecond: pyroute2 binds a socket to the event loop of its thread. For the same
-    reason code that runs in an event loop calls these methods in another thread.
-    """
+    """The links of the network namespace that we run in. Each call opens a netlink socket of its own: calls of several threads do not meet."""
 
     def observe(self, name: str) -> LinkStatus | None:
         """Look at one link; None if it does not exist. Link-local addresses are the kernel's own and left out."""
         with _opened(f"look at {name}") as route:
-            index = _find(route, name)
-            links = [] if index is None else list(route.get_links(index))
-            if index is None or not links:
+            link = _find(route, name)
+            if link is None:
                 return None
-            addresses = [_interface(entry, entry["prefixlen"]) for entry in route.get_addr(index=index)]
-        info = links[0].get_attr("IFLA_LINKINFO")
+            addresses = [_interface(entry) for entry in _addresses(route, link.head.index)]
+        info = parse_attributes(link.attributes.get(_LINK_INFO, b""))
         return LinkStatus(
-            index=index,
-            kind=(info.get_attr("IFLA_INFO_KIND") if info else "") or "",
-            mtu=int(links[0].get_attr("IFLA_MTU")),
-            is_up=bool(links[0]["flags"] & _UP),
+            index=link.head.index,
+            kind=info.get(_INFO_KIND, b"").rstrip(b"\0").decode(),
+            mtu=link.number(_MTU) or 0,
+            is_up=bool(link.head.flags & _UP),
             addresses=frozenset(address for address in addresses if not address.is_link_local),
         )
 
     def add_wireguard(self, name: str) -> bool:
         """Make an in-kernel WireGuard device; False where the kernel has none."""
+        info = format_attribute(_LINK_INFO, format_attribute(_INFO_KIND, "wireguard"))
         with _opened(f"add {name}", fine=(errno.EOPNOTSUPP,)) as route:
-            route.link("add", ifname=name, kind="wireguard")
+            route.change(Kind.NEW_LINK, LinkHead(), format_attribute(_NAME, name) + info, create=True)
         return self.observe(name) is not None
 
     def delete(self, name: str) -> None:
         """Delete a link if it exists."""
         with _opened(f"delete {name}", fine=_ABSENT) as route:
-            index = _find(route, name)
-            if index is not None:
-                route.link("del", index=index)
+            link = _find(route, name)
+            if link is not None:
+                route.change(Kind.DELETE_LINK, LinkHead(index=link.head.index))
 
     def add_address(self, name: str, address: IPv4Interface | IPv6Interface) -> None:
         """Add an address with its prefix; nothing happens if it is there."""
         # Nobody else can have a tunnel's address, so IPv6 skips duplicate address detection and is usable at once.
-        flags = {"flags": _NO_DAD} if isinstance(address, IPv6Interface) else {}
+        flags = format_attribute(_ADDRESS_FLAGS, _NO_DAD) if isinstance(address, IPv6Interface) else b""
         with _opened(f"add {address} to {name}", fine=(errno.EEXIST,)) as route:
-            route.addr(
-                "add", index=_index(route, name), address=str(address.ip), prefixlen=address.network.prefixlen, **flags
-            )
+            head, attributes = _describe(address, _index(route, name))
+            route.change(Kind.NEW_ADDRESS, head, attributes + flags, create=True)
 
     def delete_address(self, name: str, address: IPv4Interface | IPv6Interface) -> None:
         """Delete an address if it is there."""
         with _opened(f"delete {address} from {name}", fine=_ABSENT) as route:
-            route.addr("del", index=_index(route, name), address=str(address.ip), prefixlen=address.network.prefixlen)
+            route.change(Kind.DELETE_ADDRESS, *_describe(address, _index(route, name)))
 
     def set_up(self, name: str, mtu: int) -> None:
         """Set a link's MTU and bring it up."""
         with _opened(f"bring {name} up") as route:
-            route.link("set", index=_index(route, name), mtu=mtu, state="up")
+            head = LinkHead(index=_index(route, name), flags=_UP, change=_UP)
+            route.change(Kind.NEW_LINK, head, format_attribute(_MTU, mtu))
 
-    def find_uplink(self) -> Uplink:
-        """The link of the default route, with the addresses that packets leave from; TemporaryError if there is no such route yet."""
+    def find_uplink(self, preferred: Collection[str] = ()) -> Uplink:
+        """The link of the default route, with an address of each family, a preferred one if it has that; TemporaryError if there is no such route yet."""
         with _opened("look for the uplink") as route:
             for family in (socket.AF_INET, socket.AF_INET6):
-                for entry in route.get_routes(family=family):
+                for entry in route.dump(Kind.GET_ROUTE, RouteHead(family)):
+                    index = entry.number(_LINK)
                     if (
-                        entry["dst_len"] == 0
-                        and entry.get_attr("RTA_OIF")
-                        and entry.get_attr("RTA_TABLE") in _MAIN_TABLES
+                        entry.head.destination_prefix == 0
+                        and index is not None
+                        and entry.number(_TABLE) in _MAIN_TABLES
                     ):
-                        index = int(entry.get_attr("RTA_OIF"))
-                        name = next(iter(route.get_links(index))).get_attr("IFLA_IFNAME")
-                        found = [
-                            _interface(a, 32 if a["family"] == socket.AF_INET else 128).ip
-                            for a in route.get_addr(index=index)
-                        ]
+                        link = route.get(Kind.GET_LINK, LinkHead(index=index))
+                        found = [_interface(a).ip for a in _addresses(route, index)]
                         outside = [address for address in found if not address.is_link_local]
+                        outside.sort(key=lambda address: str(address) not in preferred)
                         v4 = next((str(address) for address in outside if address.version == 4), None)  # noqa: PLR2004
                         v6 = next((str(address) for address in outside if address.version == 6), None)  # noqa: PLR2004
-                        return Uplink(name, v4, v6)
+                        return Uplink(link.text(_NAME), v4, v6)
         raise TemporaryError(
             Code.DEVICE_UNAVAILABLE, "This machine has no default route.", hint="The relay needs an uplink."
         )
@@ -126,53 +132,71 @@ class Links:
         """Describe routes and addresses of this machine, but those of the link `ignore`, that overlap any of the blocks."""
         wanted, found = tuple(blocks), []
         with _opened("look at the routes") as route:
-            own = _find(route, ignore) if ignore else None
-            names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in route.get_links()}
-            for entry in route.get_routes(family=socket.AF_INET):
-                if entry.get_attr("RTA_TABLE") not in _MAIN_TABLES or not entry["dst_len"]:
+            names = {link.head.index: link.text(_NAME) for link in route.dump(Kind.GET_LINK, LinkHead())}
+            own = next((index for index, name in names.items() if ignore and name == ignore), None)
+            for entry in route.dump(Kind.GET_ROUTE, RouteHead(socket.AF_INET)):
+                if entry.number(_TABLE) not in _MAIN_TABLES or not entry.head.destination_prefix:
                     continue
-                block, index = ip_network(f"{entry.get_attr('RTA_DST')}/{entry['dst_len']}"), entry.get_attr("RTA_OIF")
-                if index != own and any(block.overlaps(other) for other in wanted):
-                    found.append(f"the route to {block} on {names.get(index, 'no device')}")
-            for entry in route.get_addr(family=socket.AF_INET):
-                address = _interface(entry, 32).ip
-                if entry["index"] != own and any(address in other for other in wanted):
-                    found.append(f"the address {address} on {names.get(entry['index'], 'a device')}")
+                address = ip_address(entry.attributes.get(_DESTINATION, bytes(4)))
+                block, index = ip_network(f"{address}/{entry.head.destination_prefix}"), entry.number(_LINK)
+                if (index is None or index != own) and any(block.overlaps(other) for other in wanted):
+                    found.append(f"the route to {block} on {names.get(index or 0, 'no device')}")
+            for own_address in route.dump(Kind.GET_ADDRESS, AddressHead(socket.AF_INET)):
+                host, place = _interface(own_address).ip, own_address.head.index
+                if place != own and any(host in other for other in wanted):
+                    found.append(f"the address {host} on {names.get(place, 'a device')}")
         return found
 
 
 @contextmanager
-def _opened(doing: str, *, fine: tuple[int, ...] = ()) -> Iterator[Any]:
+def _opened(doing: str, *, fine: tuple[int, ...] = ()) -> Iterator[Route]:
     """A netlink socket for one call, its errors told as ours; those numbers that are `fine` are passed over."""
     try:
-        with IPRoute() as route:
+        with Route() as route:
             yield route
-    except NetlinkError as error:
-        if error.code not in fine:
+    except OSError as error:
+        if error.errno not in fine:
             raise _error(error, doing) from error
 
 
-def _find(route: Any, name: str) -> int | None:
-    found = route.link_lookup(ifname=name)
-    return int(found[0]) if found else None
+def _find(route: Route, name: str) -> Entry[LinkHead] | None:
+    try:
+        return route.get(Kind.GET_LINK, LinkHead(), format_attribute(_NAME, name))
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return None
+        raise
 
 
-def _index(route: Any, name: str) -> int:
-    index = _find(route, name)
-    if index is None:
+def _index(route: Route, name: str) -> int:
+    link = _find(route, name)
+    if link is None:
         raise PermanentError(Code.DEVICE_UNAVAILABLE, f"The interface {name} has vanished.")
-    return index
+    return link.head.index
 
 
-def _interface(entry: Any, prefix: int) -> IPv4Interface | IPv6Interface:
-    return ip_interface(f"{entry.get_attr('IFA_LOCAL') or entry.get_attr('IFA_ADDRESS')}/{prefix}")
+def _addresses(route: Route, index: int) -> list[Entry[AddressHead]]:
+    return [entry for entry in route.dump(Kind.GET_ADDRESS, AddressHead()) if entry.head.index == index]
 
 
-def _error(error: NetlinkError, doing: str) -> PermanentError:
-    if error.code in (errno.EPERM, errno.EACCES):
+def _describe(address: IPv4Interface | IPv6Interface, index: int) -> tuple[AddressHead, bytes]:
+    family = socket.AF_INET if isinstance(address, IPv4Interface) else socket.AF_INET6
+    packed = address.ip.packed
+    head = AddressHead(family, address.network.prefixlen, index=index)
+    return head, format_attribute(_LOCAL, packed) + format_attribute(_ADDRESS, packed)
+
+
+def _interface(entry: Entry[AddressHead]) -> IPv4Interface | IPv6Interface:
+    """An observed address with its prefix. On a point-to-point link IFA_ADDRESS is the other end's, and IFA_LOCAL ours."""
+    packed = entry.attributes.get(_LOCAL) or entry.attributes[_ADDRESS]
+    return ip_interface((packed, entry.head.prefix))
+
+
+def _error(error: OSError, doing: str) -> PermanentError:
+    if error.errno in (errno.EPERM, errno.EACCES):
         return PermanentError(
             Code.PERMISSION,
             f"Could not {doing}: operation not permitted.",
             hint="NET_ADMIN is needed: run as root, or see `spokewire doctor`.",
         )
-    return PermanentError(Code.COMMAND_FAILED, f"Could not {doing}: {error.args[1] if len(error.args) > 1 else error}.")
+    return PermanentError(Code.COMMAND_FAILED, f"Could not {doing}: {error.strerror}.")

@@ -4,15 +4,13 @@ import asyncio
 import ctypes
 import random
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-
-import structlog
+from enum import StrEnum
 
 from spokewire.errors import PermanentError, SpokewireError
-
-log = structlog.get_logger()
+from spokewire.host.logs import log
 
 FIRST_BACKOFF_S = 0.25
 MAX_THREADS = 2
@@ -91,6 +89,24 @@ async def sleep_or_wake(wait_s: float, wake: asyncio.Event | None) -> None:
     wake.clear()
 
 
+class Ending(StrEnum):
+    """How a daemon was told to end."""
+
+    STOP = "stop"
+    """For good: undo everything."""
+    HAND_OVER = "hand over"
+    """For the next one, which is about to start: leave the tunnel and the kernel's tables as they are."""
+
+
+SIGNALS = {
+    signal.SIGTERM: Ending.STOP,
+    signal.SIGINT: Ending.STOP,
+    signal.SIGHUP: Ending.STOP,
+    signal.SIGUSR1: Ending.HAND_OVER,
+}
+"""What systemd sends at a restart is set by RestartKillSignal= (systemd.kill(5)): SIGUSR1 keeps traffic flowing meanwhile."""
+
+
 class _Stop(Exception):  # noqa: N818 - a request, not an error
     """Raised inside the daemon's task group to end it."""
 
@@ -103,15 +119,32 @@ def keep_small() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
-async def run_until_stopped(parts: dict[str, Coroutine[object, object, None]]) -> None:
-    """Run named parts side by side until SIGTERM or SIGINT; if one fails, all end and its error is raised."""
-    stop = asyncio.Event()
+async def run_until_stopped(
+    parts: Mapping[str, Coroutine[object, object, None]], close: Callable[[Ending], Awaitable[None]]
+) -> None:
+    """Run named parts side by side until a signal of SIGNALS; if one fails, all end and its error is raised. Then `close`.
+
+    After a defect, too, the tunnel stays as it is: whatever starts the daemon again finds it working.
+    """
+    ending = Ending.HAND_OVER
+    try:
+        ending = await _run(parts)
+    except SpokewireError:
+        ending = Ending.STOP
+        raise
+    finally:
+        await close(ending)
+
+
+async def _run(parts: Mapping[str, Coroutine[object, object, None]]) -> Ending:
+    told: asyncio.Queue[Ending] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for number, ending in SIGNALS.items():
+        loop.add_signal_handler(number, told.put_nowait, ending)
 
     async def wait_for_stop() -> None:
-        await stop.wait()
+        ending = await told.get()
+        told.put_nowait(ending)
         raise _Stop
 
     try:
@@ -123,7 +156,9 @@ async def run_until_stopped(parts: dict[str, Coroutine[object, object, None]]) -
         error = _find_cause(failures)
         if error is not None:
             raise error from None
-        log.info("stopping")
+    ending = told.get_nowait()
+    log.info("stopping", ending=ending)
+    return ending
 
 
 def _find_cause(failures: BaseExceptionGroup[BaseException]) -> BaseException | None:

@@ -16,6 +16,7 @@ class Nftables:
 
     def __init__(self) -> None:
         self._library = _load()
+        self._context = None if self._library is None else _open_context(self._library)
         self._lock = threading.Lock()
 
     def run(self, commands: str) -> None:
@@ -41,21 +42,23 @@ class Nftables:
         if self._library is None:
             outcome = processes.attempt(["nft", "--stateless", "-f", "-"], stdin=commands)
             return outcome.status, outcome.stdout, outcome.stderr
-        library = self._library
+        library, context = self._library, self._context
         with self._lock:
-            context = library.nft_ctx_new(0)
-            if not context:
-                raise PermanentError(Code.COMMAND_FAILED, "libnftables cannot be used.")
-            try:
-                library.nft_ctx_buffer_output(context)
-                library.nft_ctx_buffer_error(context)
-                library.nft_ctx_output_set_flags(context, _STATELESS)
-                status = library.nft_run_cmd_from_buffer(context, commands.encode())
-                output = library.nft_ctx_get_output_buffer(context) or b""
-                error = library.nft_ctx_get_error_buffer(context) or b""
-                return status, output.decode(errors="replace"), error.decode(errors="replace")
-            finally:
-                library.nft_ctx_free(context)
+            status = library.nft_run_cmd_from_buffer(context, commands.encode())
+            output = library.nft_ctx_get_output_buffer(context) or b""
+            error = library.nft_ctx_get_error_buffer(context) or b""
+            return status, output.decode(errors="replace"), error.decode(errors="replace")
+
+
+def _open_context(library: ctypes.CDLL) -> int:
+    """Open a context that is kept: to close one waits for the kernel to free what was deleted by it, 16 ms for each change."""
+    context: int | None = library.nft_ctx_new(0)
+    if not context:
+        raise PermanentError(Code.COMMAND_FAILED, "libnftables cannot be used.")
+    library.nft_ctx_buffer_output(context)
+    library.nft_ctx_buffer_error(context)
+    library.nft_ctx_output_set_flags(context, _STATELESS)
+    return context
 
 
 def _load() -> ctypes.CDLL | None:
@@ -65,7 +68,6 @@ def _load() -> ctypes.CDLL | None:
         return None
     library.nft_ctx_new.restype = ctypes.c_void_p
     library.nft_ctx_new.argtypes = [ctypes.c_uint32]
-    library.nft_ctx_free.argtypes = [ctypes.c_void_p]
     for name in ("nft_ctx_buffer_output", "nft_ctx_buffer_error"):
         getattr(library, name).argtypes = [ctypes.c_void_p]
     library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]

@@ -1,6 +1,5 @@
 """Running other programs, and finding processes."""
 
-import asyncio
 import os
 import shutil
 import signal
@@ -10,11 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from spokewire.errors import Code, PermanentError, TemporaryError
-
-log = structlog.get_logger()
+from spokewire.host.logs import log
 
 TIMEOUT_S = 60.0
 """Far above what `wg`, `ip` or `nft` need: only a hung kernel call takes longer. On an emulated machine under load `ip` was seen to need more than 30 s."""
@@ -124,6 +120,28 @@ def call(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> i
     return status if status >= 0 else 128 - status
 
 
+def capture(argv: Sequence[str], environment: Mapping[str, str]) -> Outcome:
+    """Run a program that may take its time, with our standard input; return what it left (128 + n if signal n ended it)."""
+    try:
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, errors="replace")
+    except FileNotFoundError as error:
+        raise tool_missing(argv[0]) from error
+    return Outcome(done.returncode if done.returncode >= 0 else 128 - done.returncode, done.stdout, done.stderr)
+
+
+def lines(argv: Sequence[str]) -> Iterator[str]:
+    """Run a program and yield its lines as they come, until it ends or nobody wants more."""
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, errors="replace")
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            yield line.rstrip("\n")
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
 def installed(program: str) -> bool:
     """Whether a program is on the PATH."""
     return shutil.which(program) is not None
@@ -181,6 +199,8 @@ async def wait_for_end(pid: int, started: int) -> None:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
         return
+    import asyncio  # only daemons have a loop, and it takes a command 30 ms to load
+
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_reader(descriptor, ended.set)
     try:

@@ -22,9 +22,13 @@ def enable(interface: str, journal: Journal) -> None:
             sysctl.write(key, value)
     before = sysctl.read(_V6_FORWARDING)
     if before == "0":
-        # A forwarding host stops listening to router advertisements unless accept_ra is 2 (ip-sysctl), and would lose its IPv6 route.
+        # Setting it for all interfaces sets it for each, and so does undoing it: those that had it keep it, because they are undone last.
+        for key in (*_interface_keys("forwarding"), "net/ipv6/conf/default/forwarding"):
+            if sysctl.read(key) == "1":
+                journal.write("sysctl", key, "1")
         journal.write("sysctl", _V6_FORWARDING, before)
-        for key in _accept_ra_keys():
+        # A forwarding host stops listening to router advertisements unless accept_ra is 2 (ip-sysctl), and would lose its IPv6 route.
+        for key in _interface_keys("accept_ra"):
             if sysctl.read(key) == "1":
                 journal.write("sysctl", key, "1")
                 sysctl.write(key, "2")
@@ -38,9 +42,9 @@ def undo(key: str, value: str, journal: Journal) -> None:
     journal.cross_out("sysctl", key)
 
 
-def _accept_ra_keys() -> list[str]:
+def _interface_keys(setting: str) -> list[str]:
     return [
-        f"net/ipv6/conf/{name}/accept_ra"
+        f"net/ipv6/conf/{name}/{setting}"
         for name in sysctl.names("net/ipv6/conf")
         if name not in ("all", "default", "lo")
     ]

@@ -1,29 +1,27 @@
 """The hub's daemon: builds everything and runs it."""
 
 import asyncio
-from dataclasses import dataclass
 from importlib.metadata import version as version_of
-from pathlib import Path
 
-import structlog
 from prometheus_client import CollectorRegistry
 
-from spokewire.api.serve import Tls, listen
-from spokewire.errors import SpokewireError
-from spokewire.host import clock, files, keys
+from spokewire.api.serve import listen
+from spokewire.errors import Code, SpokewireError
+from spokewire.host import clock, files, offloads
 from spokewire.host.echo import EchoService
 from spokewire.host.firewall import Firewall
 from spokewire.host.identity import Identity, load_identity, refresh_record
 from spokewire.host.journal import Journal
-from spokewire.host.loops import keep_small, repeat, run_until_stopped
+from spokewire.host.logs import log
+from spokewire.host.loops import Ending, keep_small, repeat, run_until_stopped
 from spokewire.hub import api, forwarding, metrics, relaying
 from spokewire.hub.firewall import plan_rules
 from spokewire.hub.membership import Membership
+from spokewire.hub.record import Settings, describe_hub, load_or_make_certificate
 from spokewire.hub.relaying import Relaying
 from spokewire.hub.reports import Reports
 from spokewire.hub.store import Store
 from spokewire.hub.tests import Tests
-from spokewire.network.documents import Record
 from spokewire.network.names import WireGuardKey, interface_name
 from spokewire.network.roster import Roster
 from spokewire.network.spec import Relay
@@ -32,25 +30,11 @@ from spokewire.network.topology import HUB_PORT, plan_hub
 from spokewire.relay.rules import Outside
 from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
 
-log = structlog.get_logger()
-
 VERSION = version_of("spokewire")
 RECONCILE_INTERVAL_S = 2.0
 MAX_CONNECTIONS = 4096
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A hub's knobs."""
-
-    public_address: str
-    """The IP address or name under which nodes reach this hub."""
-    state_folder: Path
-    token: str | None = None
-    network: str | None = None
-    api_port: int = 443
-    open_ports: tuple[str, ...] = ()
-    """Ports of this machine that the firewall leaves open beside the hub's own, such as "tcp/22"."""
+SESSION_S = 180.0
+"""No session of WireGuard's is older (REJECT_AFTER_TIME, paper section 6.1); a node's keepalives renew it before."""
 
 
 class Hub:
@@ -60,8 +44,8 @@ class Hub:
         self._settings = settings
         self._grant = identity.token.grant
         self._public_key = load_or_make_key(identity.key_file)
-        self.tls = _load_or_make_certificate(identity)
-        self._record = refresh_record(identity, self._describe(identity))
+        self.tls = load_or_make_certificate(identity)
+        self._record = refresh_record(identity, describe_hub(identity, settings, self._public_key, self.tls))
         self.journal = Journal(identity.folder / "journal.json")
         self.membership = Membership(Roster(identity.token.root), Store(identity.folder / "hub.sqlite"), clock.wall)
         self.membership.take(self._record)
@@ -75,6 +59,7 @@ class Hub:
         self.echo = EchoService(asked=self.reports.note_echo)
         self._echo_address = ""
         self._issue: Issue | None = None
+        self._merging: Issue | None = None
         self._started_at = self._since = clock.wall()
         self._state, self._reason = State.STARTING, "waiting for the operator's settings"
 
@@ -101,6 +86,8 @@ class Hub:
         roster, version = self.membership.roster, self.membership.version
         wanted, plan = plan_hub(roster, self._grant, now), roster.plan
         if wanted is None or plan is None:
+            # Without settings there is nothing to carry out, and so nothing that a follower must wait for.
+            self.membership.applied(version)
             return
         await asyncio.to_thread(self.tunnel.check_overlaps, plan.cidr)
         rules = plan_rules(self.interface, (plan.cidr, plan.ula), self._settings.api_port, self._settings.open_ports)
@@ -128,19 +115,34 @@ class Hub:
             await asyncio.sleep(RECONCILE_INTERVAL_S)
 
     def _find_outside(self) -> Outside:
-        """The addresses of our own at which packets arrive: those of the uplink."""
-        uplink = self.tunnel.links.find_uplink()
-        relaying.enable_forwarding(uplink.name, self.journal)
-        return Outside(uplink.v4, uplink.v6, HUB_PORT)
+        """The addresses of our own at which packets arrive: those of the uplink, and of several the ones that we are known by."""
+        uplink = self.tunnel.links.find_uplink({self._settings.public_address, self._settings.public_address6 or ""})
+        is_ours = relaying.enable_forwarding(uplink.name, self.journal)
+        self._note_merging(uplink.name, offloads.forbid_merging(uplink.name, self.journal))
+        return Outside(uplink.v4, uplink.v6, HUB_PORT, closed_uplink=uplink.name if is_ours else None)
+
+    def _note_merging(self, nic: str, features: list[str]) -> None:
+        """An offload that merges what the relay must keep apart, and that the driver does not let us switch off, is an issue."""
+        if not features:
+            self._merging = None
+        elif self._merging is None:
+            self._merging = Issue(
+                code=Code.PACKETS_MERGED,
+                text=f"{nic} merges UDP packets on their way ({', '.join(features)}), which damages what the relay forwards.",
+                hint=f"Switch it off: ethtool -K {nic} {' '.join(f'{feature} off' for feature in features)}.",
+                since=clock.wall(),
+            )
 
     def _read_endpoints(self) -> dict[WireGuardKey, str]:
+        """Where the nodes are that are there: what WireGuard remembers of one whose session is over is no place to defend against another."""
         self.tunnel.refresh()
-        observed = self.tunnel.observed
-        return (
-            {}
-            if observed is None
-            else {key: peer.endpoint for key, peer in observed.peers.items() if peer.endpoint is not None}
-        )
+        peers = {} if self.tunnel.observed is None else self.tunnel.observed.peers
+        ages = {key: self.tunnel.handshake_age_s(key) for key in peers}
+        return {
+            key: peer.endpoint
+            for key, peer in peers.items()
+            if peer.endpoint is not None and ((age := ages[key]) is None or age <= SESSION_S)
+        }
 
     async def refresh(self) -> None:
         """Look at the tunnel now: the operator asks."""
@@ -161,7 +163,8 @@ class Hub:
 
     def status(self) -> HubStatus:
         """All that this hub knows."""
-        roster = self.membership.roster
+        roster, nodes = self.membership.roster, self._views()
+        own = [issue for issue in (self._issue, self._merging) if issue is not None]
         return HubStatus(
             name=self._grant.name,
             network=self._grant.network_name,
@@ -172,19 +175,20 @@ class Hub:
             settings_version=roster.version,
             wg=self.tunnel.status(),
             relay=self.relaying.status(),
-            issues=[] if self._issue is None else [self._issue],
-            nodes=self._views(),
+            issues=own + self.relaying.find_issues(self._grant.name, nodes),
+            nodes=nodes,
             time=clock.wall(),
             started_at=self._started_at,
             version=VERSION,
         )
 
-    async def clean_up(self) -> None:
-        """Close what is open, and undo all that the journal names."""
+    async def close(self, ending: Ending) -> None:
+        """Close what is open; unless another daemon takes over, undo all that the journal names."""
         self.echo.close()
         self.relaying.close()
         self.membership.close()
-        await asyncio.to_thread(self._undo)
+        if ending is Ending.STOP:
+            await asyncio.to_thread(self._undo)
 
     def _undo(self) -> None:
         for kind, subject, value in self.journal.newest_first():
@@ -197,6 +201,8 @@ class Hub:
                     self.relaying.remove()
                 case "sysctl":
                     forwarding.undo(subject, value, self.journal)
+                case "offload":
+                    offloads.undo(subject, self.journal)
                 case _:
                     self.journal.cross_out(kind, subject)
 
@@ -210,6 +216,7 @@ class Hub:
         for node in roster.nodes(clock.wall()):
             address, key = str(plan.address(node.grant.number)), node.record.wireguard_key
             report, report_age_s = self.reports.find(node.name, now)
+            rx_bytes, tx_bytes = self.tunnel.transferred(WireGuardKey(key)) or (None, None)
             views.append(
                 HubView(
                     name=node.name,
@@ -217,6 +224,8 @@ class Hub:
                     agent=node.grant.agent,
                     last_echo_age_s=self.reports.echo_age_s(address, now),
                     last_handshake_age_s=self.tunnel.handshake_age_s(key),  # type: ignore[arg-type]
+                    rx_bytes=rx_bytes,
+                    tx_bytes=tx_bytes,
                     endpoint=self.tunnel.endpoint(key),  # type: ignore[arg-type]
                     report=report,
                     report_age_s=report_age_s,
@@ -229,18 +238,6 @@ class Hub:
         if (state, reason) != (self._state, self._reason):
             log.info("state changed", state=state, reason=reason)
             self._state, self._reason, self._since = state, reason, clock.wall()
-
-    def _describe(self, identity: Identity) -> Record:
-        host = self._settings.public_address
-        bracketed = f"[{host}]" if ":" in host else host
-        return Record(
-            grant=identity.token.grant_text,
-            sequence=1,
-            wireguard_key=self._public_key,
-            endpoint=f"{bracketed}:{HUB_PORT}",
-            api_url=f"https://{bracketed}:{self._settings.api_port}",
-            certificate=self.tls.certificate_file.read_text(),
-        )
 
 
 async def run(settings: Settings) -> None:
@@ -259,28 +256,17 @@ async def run(settings: Settings) -> None:
         network=identity.token.grant.network_name,
         version=VERSION,
     )
+    parts = {
+        "api": listener.serve(api.build(hub.parts()), MAX_CONNECTIONS),
+        "reconcile": repeat(
+            "reconcile", hub.reconcile, RECONCILE_INTERVAL_S, wake=hub.membership.changed, report=hub.report
+        ),
+        "device": hub.watch_device(),
+        "relay endpoints": hub.relaying.follow(),
+        "relay handshakes": hub.relaying.forward(),
+        "relay labels": hub.relaying.save(),
+    }
     try:
-        await run_until_stopped(
-            {
-                "api": listener.serve(api.build(hub.parts()), MAX_CONNECTIONS),
-                "reconcile": repeat(
-                    "reconcile", hub.reconcile, RECONCILE_INTERVAL_S, wake=hub.membership.changed, report=hub.report
-                ),
-                "device": hub.watch_device(),
-                "relay endpoints": hub.relaying.follow(),
-                "relay handshakes": hub.relaying.forward(),
-                "relay labels": hub.relaying.save(),
-            }
-        )
+        await run_until_stopped(parts, hub.close)
     finally:
-        await hub.clean_up()
         lock.release()
-
-
-def _load_or_make_certificate(identity: Identity) -> Tls:
-    tls = Tls(identity.folder / "tls.key", identity.folder / "tls.crt")
-    if files.read(tls.key_file) is None or files.read(tls.certificate_file) is None:
-        key, certificate = keys.make_certificate(identity.token.grant.name)
-        files.write(tls.key_file, key, files.PRIVATE)
-        files.write(tls.certificate_file, certificate, files.PRIVATE)
-    return tls

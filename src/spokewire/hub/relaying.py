@@ -4,19 +4,19 @@ import asyncio
 import base64
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from pathlib import Path
-
-import structlog
 
 from spokewire.errors import SpokewireError
 from spokewire.host import clock, files, sysctl
 from spokewire.host.journal import Journal
+from spokewire.host.logs import log
 from spokewire.host.loops import sleep_or_wake
+from spokewire.network.families import find_mixed
 from spokewire.network.names import WireGuardKey
 from spokewire.network.roster import Roster
-from spokewire.network.status import RelayStatus
+from spokewire.network.status import HubView, Issue, RelayStatus
 from spokewire.network.topology import HUB_PORT
 from spokewire.relay.messages import Index
 from spokewire.relay.rules import Outside
@@ -34,13 +34,13 @@ from spokewire.relay.switch import (
 from spokewire.relay.tables import Tables
 from spokewire.relay.tap import Tap
 
-log = structlog.get_logger()
-
 POLL_INTERVAL_S = 0.5
 """How soon a node that moved is found when only its data packets show it: a promise of one second, less the way."""
 SAVE_INTERVAL_S = 1.0
 MAX_WAITING = 4096
 """Handshakes that may wait for the loop: a flood beyond that is dropped unread."""
+BATCH = 64
+"""After that many handshakes the loop gets a turn: each may be tried with the keys of a thousand nodes."""
 LEAST_INTERVAL_S = 0.1
 MAX_HELD = 256
 HOLD_S = 1.0
@@ -67,6 +67,10 @@ class Relaying:
         self._arrived, self._look_now = asyncio.Event(), asyncio.Event()
         self._held: deque[tuple[bytes, Endpoint, float]] = deque(maxlen=MAX_HELD)
         self._is_open = False
+        self._outside: Outside | None = None
+        """What the kernel was told last: an address may come late, or change."""
+        self._mixed_since: float | None = None
+        """Since when there are nodes of both families."""
         self._changed = False
         self.dropped = 0
         """Handshakes that were dropped unread because too many waited."""
@@ -76,19 +80,26 @@ class Relaying:
         nodes = roster.nodes(now)
         self._numbers = {WireGuardKey(node.record.wireguard_key): node.grant.number for node in nodes}
         dropped = self.switch.set_nodes({number: base64.b64decode(key) for key, number in self._numbers.items()})
-        if not self._is_open:
+        begins = not self._is_open
+        if begins:
             await asyncio.to_thread(self._begin, outside)
-            self._tap.open()
             self._is_open = True
         elif not await asyncio.to_thread(self._tables.exists):
             await asyncio.to_thread(self._rebuild, outside)
+        if outside != self._outside:
+            await asyncio.to_thread(self._tables.set_outside, outside)
+            self._tap.send_from(outside.v4, outside.v6)
+            self._outside = outside
         self._tables.drop(dropped)
         await self.look()
+        if begins:
+            # Not before the places are known: a handshake would commit them as they are now in the queue, empty, and cut what flows.
+            self._tap.open()
 
     async def stop(self) -> None:
         """Be no relay any more: the network is routed now. Its tables go, and with them every label."""
         if self._is_open:
-            self._is_open = False
+            self._is_open, self._outside = False, None
             self._tap.close()
             self.switch.set_nodes({})
             await asyncio.to_thread(self.remove)
@@ -101,8 +112,11 @@ class Relaying:
         moved = self.switch.set_endpoints(
             {self._numbers[key]: parse_endpoint(text) for key, text in seen.items() if key in self._numbers}
         )
+        is_mixed = len({len(endpoint.address) for endpoint in self.switch.endpoints.values()}) > 1
+        self._mixed_since = (self._mixed_since or clock.wall()) if is_mixed else None
         self._tables.place(self.switch.sources, self.switch.endpoints)
         self._tables.commit()
+        self._tap.know(self.switch.sources)
         if moved:
             log.info("nodes moved", nodes=sorted(moved))
             self._try_held(clock.monotonic())
@@ -124,10 +138,12 @@ class Relaying:
             await self._arrived.wait()
             self._arrived.clear()
             waiting, self._pending = self._pending, []
-            try:
-                self._switch_all(waiting)
-            except SpokewireError as error:
-                log.warning("handshakes not switched", code=error.code, error=error.message, messages=len(waiting))
+            for batch in (waiting[at : at + BATCH] for at in range(0, len(waiting), BATCH)):
+                try:
+                    self._switch_all(batch)
+                except SpokewireError as error:
+                    log.warning("handshakes not switched", code=error.code, error=error.message, messages=len(batch))
+                await asyncio.sleep(0)
 
     async def save(self) -> None:
         """Save the labels now and then, so that a rebooted hub resumes running sessions."""
@@ -136,16 +152,24 @@ class Relaying:
             self.switch.expire(clock.wall())
             if self._changed:
                 self._changed = False
-                await asyncio.to_thread(self._store)
+                await asyncio.to_thread(self._store, self.switch.labels())
 
     def status(self) -> RelayStatus | None:
         """The relay in numbers; None while it is not one."""
         if not self._is_open:
             return None
         refused = {str(reason): count for reason, count in self.switch.refused.items()}
-        if self.dropped:
-            refused["flood"] = self.dropped
-        return RelayStatus(labels=len(self.switch.labels()), forwarded=self.switch.forwarded, refused=refused)
+        unread = self.dropped + self._tap.count_lost()
+        if unread:
+            refused["flood"] = unread
+        return RelayStatus(labels=self.switch.label_count, forwarded=self.switch.forwarded, refused=refused)
+
+    def find_issues(self, hub: str, nodes: Iterable[HubView]) -> list[Issue]:
+        """What is wrong with these nodes for the relay."""
+        if self._mixed_since is None or not self._is_open:
+            return []
+        issue = find_mixed(hub, {node.name: node.endpoint for node in nodes}, self._mixed_since)
+        return [] if issue is None else [issue]
 
     def close(self) -> None:
         """Close the tap, in the loop's own thread."""
@@ -159,16 +183,18 @@ class Relaying:
     def _begin(self, outside: Outside) -> None:
         existed = ("relay", self._tables.table) in self._journal and self._tables.exists()
         self._journal.write("relay", self._tables.table)
-        good = self.switch.restore(self._load(), clock.wall())
+        self.switch.restore(self._load(), clock.wall())
         if existed:
             # Endpoints of before are not known to us any more, but labels must stay; only the table's small maps are rebuilt.
             self._tables.forget_places()
         else:
-            self._tables.create(outside)
-            self._tables.install((install, LABEL_LIFETIME_S) for install in good)
+            self._build(outside)
 
     def _rebuild(self, outside: Outside) -> None:
         log.warning("relay table was gone")
+        self._build(outside)
+
+    def _build(self, outside: Outside) -> None:
         self._tables.create(outside)
         now = clock.wall()
         self._tables.install(
@@ -208,8 +234,8 @@ class Relaying:
         for message, to in forwards:
             self._tap.send(message, to)
 
-    def _store(self) -> None:
-        rows = [[label.source, label.index, target, expires_at] for label, target, expires_at in self.switch.labels()]
+    def _store(self, labels: list[tuple[Label, NodeNumber, float]]) -> None:
+        rows = [[label.source, label.index, target, expires_at] for label, target, expires_at in labels]
         files.write(self._path, json.dumps(rows))
 
     def _load(self) -> list[tuple[Label, NodeNumber, float]]:
@@ -230,10 +256,11 @@ def parse_endpoint(text: str) -> Endpoint:
     return Endpoint(ip_address(host.strip("[]")).packed, int(port))
 
 
-def enable_forwarding(interface: str, journal: Journal) -> None:
-    """Let switched packets pass from the uplink to the uplink; the old value is journalled."""
+def enable_forwarding(interface: str, journal: Journal) -> bool:
+    """Let switched packets pass from the uplink to the uplink; the old value is journalled. True if nothing was forwarded there before."""
     key = f"net/ipv4/conf/{interface}/forwarding"
     before = sysctl.read(key)
     if before == "0":
         journal.write("sysctl", key, before)
         sysctl.write(key, "1")
+    return ("sysctl", key) in journal

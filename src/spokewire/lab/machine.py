@@ -19,7 +19,7 @@ from spokewire.lab import plan
 from spokewire.lab.plan import LinkFault, Wiring
 from spokewire.lab.world import World
 from spokewire.network.names import MachineName
-from spokewire.network.spec import Nat
+from spokewire.network.spec import Family, Nat
 
 BOOT_TIMEOUT_S = 30.0
 STATE_FOLDER = "/run/disk/spokewire"
@@ -80,9 +80,16 @@ class Machines:
         known = ", ".join(machine.name for machine in self.observe()) or "none"
         raise InputError(Code.NAME_UNKNOWN, f"The lab has no machine called {name!r}.", hint=f"It has: {known}.")
 
-    def create(self, name: MachineName, role: str, nat: Nat, boot: Callable[[Wiring], str] | None) -> LabMachine:
+    def create(
+        self,
+        name: MachineName,
+        role: str,
+        nat: Nat,
+        boot: Callable[[Wiring], str] | None,
+        family: Family = Family.IPV4,
+    ) -> LabMachine:
         """Make a machine and switch it on. `boot` writes the shell script that starts its daemon; None: a bare machine."""
-        machine = LabMachine(name, role, Wiring(self._claim_number(name, role, nat), nat))
+        machine = LabMachine(name, role, self._claim_wiring(name, role, nat, family))
         disk = self._folder / "disks" / name
         files.make_private_folder(disk)
         if boot is not None:
@@ -267,7 +274,7 @@ class Machines:
     def _nft(self, commands: str) -> None:
         self._world.run(["nft", "-f", "-"], stdin=commands)
 
-    def _claim_number(self, name: str, role: str, nat: Nat) -> int:
+    def _claim_wiring(self, name: str, role: str, nat: Nat, family: Family) -> Wiring:
         """Claim a free number by making the machine's file: made before anything else, so that an interrupted creation is seen."""
         first = plan.FIRST_HUB if role == "hub" else plan.FIRST_MACHINE
         with self._lock():
@@ -277,8 +284,9 @@ class Machines:
                 raise PermanentError(
                     Code.LAB_FAILED, f"The lab has no room for {name}: {plan.LAST} machines are its limit."
                 )
-            self._store(LabMachine(MachineName(name), role, Wiring(number, nat)))
-        return number
+            wiring = Wiring(number, nat, family)
+            self._store(LabMachine(MachineName(name), role, wiring))
+        return wiring
 
     def _lock(self) -> "_Held":
         return _Held(files.Lock(self._folder / "lock", "Another command is changing the lab."))
@@ -288,6 +296,7 @@ class Machines:
             "role": machine.role,
             "number": machine.wiring.number,
             "nat": machine.wiring.nat,
+            "family": machine.wiring.family,
             "complete": machine.complete,
             "fault": asdict(machine.fault),
         }
@@ -301,7 +310,7 @@ class Machines:
         return LabMachine(
             name=MachineName(path.stem),
             role=fields["role"],
-            wiring=Wiring(fields["number"], Nat(fields["nat"])),
+            wiring=Wiring(fields["number"], Nat(fields["nat"]), Family(fields["family"])),
             complete=fields["complete"],
             fault=LinkFault(**fields["fault"]),
             pid=self._running_pid(path.stem),

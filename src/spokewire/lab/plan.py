@@ -3,11 +3,11 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from spokewire.errors import Code, InputError
-from spokewire.lab.world import BRIDGE, INTERNET
-from spokewire.network.spec import Nat
+from spokewire.lab.world import BRIDGE, INTERNET, INTERNET6
+from spokewire.network.spec import Family, Nat
 
 FIRST_HUB = 1
 FIRST_MACHINE = 11
@@ -27,11 +27,22 @@ class Wiring:
 
     number: int
     nat: Nat
+    family: Family = Family.IPV4
 
     @property
-    def public_address(self) -> IPv4Address:
-        """The address under which the lab's internet sees the machine: its own, or its NAT router's."""
-        return INTERNET.network[self.number]
+    def public_address(self) -> IPv4Address | IPv6Address:
+        """The address under which the lab's internet sees the machine: its own, or its NAT router's; the IPv4 one if it has both."""
+        return self._address6 if self.family is Family.IPV6 else INTERNET.network[self.number]
+
+    @property
+    def public_address6(self) -> IPv6Address | None:
+        """The IPv6 address of a machine that has both."""
+        return self._address6 if self.family is Family.BOTH else None
+
+    @property
+    def _address6(self) -> IPv6Address:
+        """2001:db8::11 for the machine with 203.0.113.11: read as decimal digits, so that people see whose it is."""
+        return INTERNET6.network[int(str(self.number), 16)]
 
     @property
     def uplink(self) -> str:
@@ -93,13 +104,17 @@ link set {wiring.uplink} master {BRIDGE} up
 
 def configure_machine(wiring: Wiring) -> str:
     """Commands for `ip -batch` in the machine."""
-    public = f"{wiring.public_address}/{INTERNET.network.prefixlen}"
-    address, gateway = (public, str(INTERNET.ip)) if wiring.router is None else (f"{LAN_MACHINE}/24", LAN_ROUTER)
-    return f"""link set lo up
-addr add {address} dev eth0
-link set eth0 up
-route add default via {gateway}
-"""
+    addresses, gateways = [f"{LAN_MACHINE}/24"], [LAN_ROUTER]
+    if wiring.router is None:
+        public = [address for address in (wiring.public_address, wiring.public_address6) if address is not None]
+        homes = [INTERNET if address.version == 4 else INTERNET6 for address in public]  # noqa: PLR2004
+        addresses = [f"{address}/{home.network.prefixlen}" for address, home in zip(public, homes, strict=True)]
+        gateways = [str(home.ip) for home in homes]
+    lines = ["link set lo up"]
+    # Nobody else has such an address, and a machine that boots must not wait a second for IPv6 to find that out.
+    lines += [f"addr add {address} dev eth0{' nodad' if ':' in address else ''}" for address in addresses]
+    lines += ["link set eth0 up", *(f"route add default via {gateway}" for gateway in gateways)]
+    return "\n".join(lines) + "\n"
 
 
 def nat_rules(nat: Nat) -> str:

@@ -1,6 +1,7 @@
 """The lab as a provider of machines, like any cloud."""
 
 from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from spokewire.cloud.provider import Machine, MachineState
@@ -10,7 +11,7 @@ from spokewire.lab.machine import LabMachine, Machines, daemon_script
 from spokewire.lab.plan import STATUS_PORT, Wiring
 from spokewire.lab.world import World, find_world
 from spokewire.network.names import MachineName
-from spokewire.network.spec import MachineSpec
+from spokewire.network.spec import Family, MachineSpec, Nat
 
 
 class LabProvider:
@@ -37,11 +38,12 @@ class LabProvider:
             environment = {"SPOKEWIRE_TOKEN": token}
             if spec.role == "hub":
                 environment["SPOKEWIRE_PUBLIC_ADDRESS"] = str(wiring.public_address)
+                environment["SPOKEWIRE_PUBLIC_ADDRESS6"] = str(wiring.public_address6 or "")
                 environment["SPOKEWIRE_OPEN_PORTS"] = " ".join(spec.open_ports)
                 environment["SPOKEWIRE_API_PORT"] = str(spec.api_port)
             return daemon_script(spec.role, environment)
 
-        return _describe(machines.create(spec.name, spec.role, spec.nat, boot))
+        return _describe(machines.create(spec.name, spec.role, spec.nat, boot, spec.family))
 
     def start(self, name: MachineName) -> None:
         """Switch a machine on."""
@@ -49,8 +51,8 @@ class LabProvider:
         machines.restart(machines.find(name))
 
     def shape(self, spec: MachineSpec) -> str:
-        """Its kind of NAT."""
-        return spec.nat
+        """Its kind of NAT and its addresses."""
+        return _shape(spec.nat, spec.family)
 
     def destroy(self, name: MachineName) -> None:
         """Remove a machine."""
@@ -79,12 +81,21 @@ class LabProvider:
 
 def _describe(machine: LabMachine) -> Machine:
     state = MachineState.RUNNING if machine.pid is not None else MachineState.STOPPED
-    address = str(machine.wiring.public_address)
+    address, address6 = machine.wiring.public_address, machine.wiring.public_address6
     return Machine(
         name=machine.name,
         role=machine.role,
         state=state if machine.complete else MachineState.INCOMPLETE,
-        shape=machine.wiring.nat,
-        public_address=address,
-        status_url=f"http://{address}:{STATUS_PORT}" if machine.role == "node" else None,
+        shape=_shape(machine.wiring.nat, machine.wiring.family),
+        public_address=str(address),
+        public_address6=None if address6 is None else str(address6),
+        status_url=_url(address) if machine.role == "node" else None,
     )
+
+
+def _shape(nat: Nat, family: Family) -> str:
+    return str(nat) if family is Family.IPV4 else f"{nat}, {family}"
+
+
+def _url(address: IPv4Address | IPv6Address) -> str:
+    return f"http://[{address}]:{STATUS_PORT}" if address.version == 6 else f"http://{address}:{STATUS_PORT}"  # noqa: PLR2004

@@ -1,7 +1,8 @@
 """The lab's world: PID, mount and network namespaces (and a user namespace where we are not root) that one process holds.
 
     first process (sh)                 its death ends everything: the kernel removes processes, interfaces, mounts, rules
-      network namespace "internet"     br0 203.0.113.254/24 (TEST-NET-3 of RFC 5737): the operator's commands run here
+      network namespace "internet"     br0 203.0.113.254/24 (TEST-NET-3 of RFC 5737) and 2001:db8::254/64 (RFC 3849): the operator's commands
+                                       run here
         up-N ── hub-1                  a machine: PID, mount, UTS and network namespace of its own
         up-N ── nat-N ── node-1        a NAT router: a network namespace; behind it the machine
       /run                             a tmpfs that only this world sees: the machines' disks and what is known of them
@@ -12,7 +13,7 @@ The process list is the inventory: a world is found by its command line, which n
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 
 from spokewire.errors import Code, PermanentError
@@ -23,6 +24,7 @@ INSIDE = "SPOKEWIRE_LAB_WORLD"
 """Set to the world's folder for commands that already run inside it."""
 BRIDGE = "br0"
 INTERNET = IPv4Interface("203.0.113.254/24")
+INTERNET6 = IPv6Interface("2001:db8::254/64")
 START_TIMEOUT_S = 20.0
 
 _INIT = f"""
@@ -34,6 +36,8 @@ mount -n -t sysfs sysfs /sys
 ip link set lo up
 ip link add {BRIDGE} type bridge
 ip addr add {INTERNET} dev {BRIDGE}
+off=$(cat /proc/sys/net/ipv6/conf/{BRIDGE}/disable_ipv6 || echo 1)
+[ "$off" = 1 ] || ip addr add {INTERNET6} dev {BRIDGE} nodad
 ip link set {BRIDGE} up
 echo ready > /run/lab/ready
 exec <&- >&- 2>&-

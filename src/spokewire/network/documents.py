@@ -102,8 +102,17 @@ class Record(Document):
         Annotated[str, Field(max_length=300, pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")] | None
     ) = None
     """Goes into WireGuard's configuration, so that nothing but an address or name and a port may stand here."""
+    endpoint6: Annotated[str, Field(max_length=300, pattern=r"^\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}$")] | None = None
+    """The IPv6 endpoint of a hub whose `endpoint` is an IPv4 address: for nodes that have no IPv4 outside."""
     api_url: Annotated[str, Field(max_length=300, pattern=r"^https://")] | None = None
+    api_url6: Annotated[str, Field(max_length=300, pattern=r"^https://")] | None = None
+    """Beside `endpoint6`."""
     certificate: Annotated[str, Field(max_length=8192)] | None = None
+
+    @property
+    def api_urls(self) -> tuple[str, ...]:
+        """A hub's API, one URL for each family; the first that a machine has a route to is the one to use."""
+        return tuple(url for url in (self.api_url, self.api_url6) if url is not None)
 
 
 class AccessRule(BaseModel):

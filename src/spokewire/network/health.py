@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
 
 from spokewire.network.status import PeerStatus, State
 
@@ -60,8 +59,9 @@ class EchoWindow:
 
     def rtt_ms(self) -> float | None:
         """Median round trip of the window."""
-        times = [sample.rtt_ms for sample in self.samples if sample.rtt_ms is not None]
-        return median(times) if times else None
+        times = sorted(sample.rtt_ms for sample in self.samples if sample.rtt_ms is not None)
+        middle = len(times) // 2
+        return (times[middle] + times[~middle]) / 2 if times else None
 
     def loss_pct(self, now: float) -> float | None:
         """Share of the window's echoes that are lost; those still on their way do not count. None without any."""

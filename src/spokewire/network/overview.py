@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spokewire.errors import Code
+from spokewire.network.families import list_names, name_family
 from spokewire.network.health import Health
 from spokewire.network.names import MachineName
 from spokewire.network.spec import MachineSpec, NetworkSpec
@@ -90,6 +92,8 @@ class NodeOverview(_Shape):
     last_echo_age_s: float | None = None
     last_handshake_age_s: float | None = None
     agent: bool = True
+    settings_version: int | None = None
+    """Of the settings in force there; None: the node has not told."""
     peers: list[PeerStatus] = Field(default_factory=list)
     issues: list[Issue] = Field(default_factory=list)
 
@@ -127,6 +131,9 @@ def judge_network(
         if _exists(evidence.machine_state, evidence.view)
     ]
     node_views = _blame_pairs(node_views)
+    for evidence in hubs.values():
+        if evidence.status is not None:
+            node_views = _blame_families(node_views, evidence.status)
     missing = _find_missing(spec.hubs, {hub.name for hub in hub_views}) + _find_missing(
         spec.nodes, {node.name for node in node_views}
     )
@@ -177,6 +184,7 @@ def _judge_node(name: str, evidence: Evidence) -> NodeOverview:
         last_echo_age_s=None if view is None else _rounded(view.last_echo_age_s),
         last_handshake_age_s=None if view is None else _rounded(view.last_handshake_age_s),
         agent=view is None or view.agent,
+        settings_version=None if told is None else told.settings_version,
         peers=[] if told is None else told.peers,
         issues=[] if told is None else told.issues,
     )
@@ -278,6 +286,27 @@ def _blame_pairs(nodes: list[NodeOverview]) -> list[NodeOverview]:
             return node
         reason = f"it does not reach {', '.join(cut)}, although both ends reach the hub"
         return node.model_copy(update={"state": State.DEGRADED, "reason": reason})
+
+    return [judged(node) for node in nodes]
+
+
+def _blame_families(nodes: list[NodeOverview], hub: HubStatus) -> list[NodeOverview]:
+    """Nodes that a sealed hub cannot bring together are not well, however well each reaches the hub."""
+    issue = next((issue for issue in hub.issues if issue.code == Code.MIXED_FAMILY), None)
+    present = {node.name for node in nodes if node.state is not State.DISCONNECTED}
+    families = {view.name: name_family(view.endpoint) for view in hub.nodes if view.endpoint is not None}
+
+    def judged(node: NodeOverview) -> NodeOverview:
+        family = families.get(node.name)
+        others = [name for name in families if name in present and families[name] != family]
+        if issue is None or family is None:
+            return node
+        found: dict[str, object] = {"issues": [*node.issues, issue]}
+        if others and node.state in (State.CONNECTED, State.DEGRADED):
+            reason = f"it is on {family} outside, and does not reach {list_names(others)} on the other family"
+            before = f"{node.reason}; " if node.state is State.DEGRADED else ""
+            found |= {"state": State.DEGRADED, "reason": before + reason}
+        return node.model_copy(update=found)
 
     return [judged(node) for node in nodes]
 

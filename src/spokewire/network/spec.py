@@ -33,6 +33,14 @@ class Nat(StrEnum):
     UDP_BLOCKED = "udp-blocked"
 
 
+class Family(StrEnum):
+    """Which addresses a lab machine has on the lab's internet."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    BOTH = "both"
+
+
 class Relay(StrEnum):
     """How the hub carries packets between nodes."""
 
@@ -115,7 +123,7 @@ class NetworkTable(Table):
 
     name: NetworkNameText
     cidr: CidrText = IPv4Network("10.88.0.0/24")
-    relay: Annotated[Relay, _from_toml(Relay)] = Relay.ROUTED
+    relay: Annotated[Relay, _from_toml(Relay)] = Relay.SEALED
 
 
 class HubTable(Table):
@@ -124,6 +132,7 @@ class HubTable(Table):
     name: MachineNameText
     provider: Annotated[ProviderName, _from_toml(ProviderName)] = ProviderName.LAB
     address: AddressText | None = None
+    family: Annotated[Family, _from_toml(Family)] | None = None
     api_port: int = Field(default=API_PORT, ge=1, le=65535)
     open_ports: tuple[PortText, ...] = Field(default=(), strict=False)
 
@@ -136,6 +145,7 @@ class NodeTable(Table):
     skip: tuple[MachineNameText, ...] = Field(default=(), strict=False)
     provider: Annotated[ProviderName, _from_toml(ProviderName)] = ProviderName.LAB
     nat: Annotated[Nat, _from_toml(Nat)] | None = None
+    family: Annotated[Family, _from_toml(Family)] | None = None
     tags: tuple[TagText, ...] = Field(default=(), strict=False)
 
 
@@ -157,6 +167,7 @@ class MachineSpec:
     role: Literal["hub", "node"]
     provider: ProviderName
     nat: Nat = Nat.NONE
+    family: Family = Family.IPV4
     address: str | None = None
     api_port: int = API_PORT
     tags: tuple[str, ...] = ()

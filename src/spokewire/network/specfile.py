@@ -17,6 +17,7 @@ from spokewire.network.addresses import SHORTEST_PREFIX, AddressPlan, derive_ula
 from spokewire.network.names import MACHINE_NAME_RULE, MachineName, NetworkId, is_machine_name
 from spokewire.network.spec import (
     AccessTable,
+    Family,
     HubTable,
     MachineSpec,
     Nat,
@@ -145,7 +146,7 @@ def _check_hubs(hubs: list[_Read[HubTable]], written: Any) -> list[Fault]:
         if hub.table.provider is not ProviderName.HOST and hub.table.address is not None:
             expected = 'no address: it is for provider = "host" only'
             faults.append(Fault(f"{hub.place}.address", "not allowed here", expected))
-    return faults
+    return faults + [fault for hub in hubs for fault in _check_family(hub)]
 
 
 def _check_nodes(nodes: list[_Read[NodeTable]]) -> list[Fault]:
@@ -156,7 +157,19 @@ def _check_nodes(nodes: list[_Read[NodeTable]]) -> list[Fault]:
             faults.append(Fault(f"{node.place}.nat", "not allowed here", 'no nat: it is for provider = "lab" only'))
         if node.is_sound("count", "skip") and node.table.skip and node.table.count is None:
             faults.append(Fault(f"{node.place}.skip", "not allowed here", "no skip without count"))
-    return faults
+        sound = node.is_sound("nat", "family", "provider") and provider is ProviderName.LAB
+        if sound and nat is not Nat.NONE and node.table.family in (Family.IPV6, Family.BOTH):
+            expected = 'nat = "none" beside it: the lab\'s NAT routers speak IPv4 only'
+            faults.append(Fault(f"{node.place}.family", f"'{node.table.family}' is not allowed", expected))
+    return faults + [fault for node in nodes for fault in _check_family(node)]
+
+
+def _check_family(read: _Read[HubTable] | _Read[NodeTable]) -> list[Fault]:
+    """A host of one's own has the addresses that it has."""
+    wrong = read.table.family is not None and read.table.provider is not ProviderName.LAB
+    if not wrong or not read.is_sound("family", "provider"):
+        return []
+    return [Fault(f"{read.place}.family", "not allowed here", 'no family: it is for provider = "lab" only')]
 
 
 def _check_room(network: _Read[NetworkTable] | None, nodes: list[_Read[NodeTable]]) -> list[Fault]:
@@ -260,6 +273,7 @@ def _hub(table: HubTable) -> MachineSpec:
         role="hub",
         provider=table.provider,
         address=table.address,
+        family=table.family or Family.IPV4,
         api_port=table.api_port,
         open_ports=table.open_ports,
     )
@@ -268,8 +282,9 @@ def _hub(table: HubTable) -> MachineSpec:
 def _expand(table: NodeTable) -> list[MachineSpec]:
     names = [table.name] if table.count is None else [f"{table.name}-{number}" for number in range(1, table.count + 1)]
     nat = table.nat or (Nat.PORT_RESTRICTED if table.provider is ProviderName.LAB else Nat.NONE)
+    family = table.family or Family.IPV4
     return [
-        MachineSpec(name=MachineName(name), role="node", provider=table.provider, nat=nat, tags=table.tags)
+        MachineSpec(MachineName(name), "node", table.provider, nat=nat, family=family, tags=table.tags)
         for name in names
         if name not in table.skip
     ]

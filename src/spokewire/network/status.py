@@ -28,6 +28,29 @@ class Issue(_Shape):
     text: str
     hint: str = ""
     since: float
+    subject: str = ""
+    """The machine, loop or thing that it is about; "" for the machine as a whole."""
+    tried: list[str] = Field(default_factory=list)
+    """What was tried against it, as sentences, oldest first."""
+
+
+class Outcome(StrEnum):
+    """What looking again showed after a fix."""
+
+    CURED = "cured"
+    NO_CHANGE = "no change"
+    FAILED = "failed"
+    """It could not be carried out."""
+
+
+class Fix(_Shape):
+    """One attempt to cure an issue: its code and subject, when (seconds since 1970), and what came of it."""
+
+    code: str
+    subject: str = ""
+    at: float
+    outcome: Outcome
+    text: str
 
 
 class PeerStatus(_Shape):
@@ -45,9 +68,18 @@ class PeerStatus(_Shape):
     """Median round trip of the last ten seconds."""
     loss_pct: float | None = None
     """Echoes of the last ten seconds that did not come back."""
+    loss_1m_pct: float | None = None
+    loss_10m_pct: float | None = None
+    lost_out_pct: float | None = None
+    """Echoes that were lost on the way there."""
+    lost_back_pct: float | None = None
+    """Echoes that arrived there, and whose answers were lost on the way back."""
     last_echo_age_s: float | None = None
     last_handshake_age_s: float | None = None
     """None where the other machine is no WireGuard peer of ours, as in routed mode."""
+    rx_bytes: int | None = None
+    """What WireGuard received from this peer since it was added; None where it is no WireGuard peer of ours."""
+    tx_bytes: int | None = None
 
 
 class WireGuardStatus(_Shape):
@@ -74,7 +106,13 @@ class NodeStatus(_Shape):
     hubs: list[PeerStatus] = Field(default_factory=list)
     peers: list[PeerStatus] = Field(default_factory=list)
     issues: list[Issue] = Field(default_factory=list)
+    fixes: list[Fix] = Field(default_factory=list)
+    """The newest attempts to cure something, oldest first."""
     settings_version: int = 0
+    roster_age_s: float | None = None
+    """Seconds since a hub last confirmed the roster; None: not since the start."""
+    loops: dict[str, float] = Field(default_factory=dict)
+    """By the loop's name, the seconds since it last turned."""
     disk_free_gb: float
     time: float
     started_at: float
@@ -90,6 +128,9 @@ class HubView(_Shape):
     """Whether our agent runs there; a stock WireGuard client answers no echoes."""
     last_echo_age_s: float | None = None
     last_handshake_age_s: float | None = None
+    rx_bytes: int | None = None
+    """What WireGuard received from it since it was added as a peer; sealed traffic that is only switched does not count."""
+    tx_bytes: int | None = None
     endpoint: str | None = None
     report: str | None = None
     """The node's newest signed report (a JWS), to be verified by the reader."""

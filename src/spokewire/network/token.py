@@ -35,7 +35,7 @@ class _Payload(BaseModel):
     root: str
     grant: str
     key: str
-    hubs: Annotated[tuple[str, ...], Field(strict=False, max_length=64)]
+    hubs: Annotated[tuple[tuple[str, ...], ...], Field(strict=False, max_length=64)]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Token:
     grant: Grant
     grant_text: str
     grant_key: Ed25519PrivateKey
-    hub_urls: tuple[str, ...]
-    """Where the hubs' APIs were when the token was minted; records tell later addresses."""
+    hub_urls: tuple[tuple[str, ...], ...]
+    """Where each hub's API was when the token was minted, one URL for each family; records tell later addresses."""
 
     @property
     def network(self) -> NetworkId:
@@ -58,7 +58,9 @@ class Token:
         return f"Token(name={self.grant.name!r}, network={self.network!r})"
 
 
-def format_token(root: Ed25519PublicKey, grant_text: str, grant_key: Ed25519PrivateKey, hub_urls: Sequence[str]) -> str:
+def format_token(
+    root: Ed25519PublicKey, grant_text: str, grant_key: Ed25519PrivateKey, hub_urls: Sequence[tuple[str, ...]]
+) -> str:
     """Write a token. Secret: whoever has it is the machine."""
     payload = _Payload(
         root=format_public_key(root), grant=grant_text, key=format_private_key(grant_key), hubs=tuple(hub_urls)

@@ -26,6 +26,8 @@ class PeerSpec:
     allowed_ips: frozenset[IPv4Network | IPv6Network]
     endpoint: str | None = None
     keepalive_s: int = 0
+    endpoint6: str | None = None
+    """Instead of `endpoint` where there is no route to that."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def _sealed_peers(roster: Roster, me: Grant, plan: AddressPlan, now: float) -> t
             public_key=WireGuardKey(node.record.wireguard_key),
             allowed_ips=host_routes(plan, node.grant.number),
             endpoint=hub.record.endpoint,
+            endpoint6=hub.record.endpoint6,
         )
         for hub in hubs
         for node in roster.nodes(now)
@@ -132,5 +135,6 @@ def _hub_peer(hub: Member, allowed_ips: frozenset[IPv4Network | IPv6Network]) ->
         public_key=WireGuardKey(hub.record.wireguard_key),
         allowed_ips=allowed_ips,
         endpoint=hub.record.endpoint,
+        endpoint6=hub.record.endpoint6,
         keepalive_s=KEEPALIVE_S,
     )

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-import structlog
-
 from spokewire.errors import SpokewireError
 from spokewire.host import clock, files
 from spokewire.host.identity import Identity
+from spokewire.host.logs import log
 from spokewire.network.health import Health, judge_node
 from spokewire.network.names import WireGuardKey
 from spokewire.network.roster import Roster
@@ -17,7 +16,6 @@ from spokewire.network.status import Issue, NodeStatus, PeerStatus, State, WireG
 from spokewire.network.topology import path_to
 from spokewire.node.probe import Watched
 
-log = structlog.get_logger()
 _VERSION = version("spokewire")
 
 
@@ -29,8 +27,12 @@ class Board:
     identity: Identity | None = None
     roster: Roster | None = None
     watched: dict[str, Watched] = field(default_factory=dict)
+    settings_version: int = 0
+    """Of the settings that are in force on this machine."""
     wireguard: Callable[[], WireGuardStatus | None] = lambda: None
     handshake_age_s: Callable[[WireGuardKey], float | None] = lambda _: None
+    transferred: Callable[[WireGuardKey], tuple[int, int] | None] = lambda _: None
+    """Bytes received from and sent to a WireGuard peer."""
     issues: dict[str, Issue] = field(default_factory=dict)
     """By the loop that found it."""
     started_at: float = field(default_factory=clock.wall)
@@ -75,7 +77,7 @@ class Board:
             hubs=hubs,
             peers=peers,
             issues=list(self.issues.values()),
-            settings_version=0 if self.roster is None else self.roster.version,
+            settings_version=self.settings_version,
             disk_free_gb=round(files.free_gigabytes(self.state_folder), 3),
             time=clock.wall(),
             started_at=self.started_at,
@@ -94,6 +96,7 @@ class Board:
                 continue
             is_hub = member.grant.role == "hub"
             rtt_ms, loss_pct = watched.window.rtt_ms(), watched.window.loss_pct(now)
+            rx_bytes, tx_bytes = self.transferred(WireGuardKey(member.record.wireguard_key)) or (None, None)
             status = PeerStatus(
                 name=watched.name,
                 overlay_ip=watched.address,
@@ -105,6 +108,8 @@ class Board:
                 loss_pct=None if loss_pct is None else round(loss_pct, 1),
                 last_echo_age_s=_rounded(watched.window.last_answer_age_s(now)),
                 last_handshake_age_s=_rounded(self.handshake_age_s(WireGuardKey(member.record.wireguard_key))),
+                rx_bytes=rx_bytes,
+                tx_bytes=tx_bytes,
             )
             (hubs if is_hub else peers).append(status)
         return hubs, peers

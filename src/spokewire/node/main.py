@@ -1,12 +1,10 @@
 """The node's agent: builds everything and runs it. Order of start: status server; identity; then sync, reconcile, probe, report."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-
-import structlog
 
 from spokewire.api.client import HubClient
 from spokewire.api.serve import listen
@@ -15,23 +13,24 @@ from spokewire.host import clock, files
 from spokewire.host.firewall import Firewall
 from spokewire.host.identity import Identity, describe_node, load_identity, refresh_record
 from spokewire.host.journal import Journal
-from spokewire.host.loops import keep_small, repeat, run_until_stopped
-from spokewire.network.documents import Member, Report, Result, TestRequest, sign, verify_request
+from spokewire.host.logs import log
+from spokewire.host.loops import Ending, keep_small, repeat, run_until_stopped
+from spokewire.network.addresses import AddressPlan
+from spokewire.network.documents import Grant, Member, Report, Result, TestRequest, sign, verify_request
+from spokewire.network.handshakes import calls_first
 from spokewire.network.names import WireGuardKey, interface_name
 from spokewire.network.proof import PairResult, plan_pace
 from spokewire.network.roster import Roster
 from spokewire.network.rules import plan_admission
-from spokewire.network.topology import plan_node
+from spokewire.network.topology import InterfaceSpec, plan_node
 from spokewire.node import probe, server
 from spokewire.node.board import Board
 from spokewire.node.firewall import plan_rules
-from spokewire.node.probe import Prober
+from spokewire.node.probe import Prober, Target
 from spokewire.node.prove import prove_peers
 from spokewire.node.sync import RosterFile, Sync
 from spokewire.node.transfer import TransferService
 from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
-
-log = structlog.get_logger()
 
 RECONCILE_INTERVAL_S = 2.0
 REPORT_INTERVAL_S = 2.0
@@ -39,6 +38,8 @@ NODES_PER_REPORT_SECOND = 50
 """With more nodes each reports less often, so that a hub never verifies more than 50 reports a second."""
 SILENT_HUB_S = 1.5
 """One echo a second, and half a second of jitter."""
+LOOK_INTERVAL_S = 0.5
+"""How often silence is looked for."""
 MAX_CONNECTIONS = 256
 MAX_TESTS = 4
 
@@ -72,11 +73,13 @@ class Node:
         self.transfer = TransferService()
         self.sync = Sync(identity, record, roster, self._roster_changed, self._test_requested, self._hub_found)
         self._address = ""
-        self._renew: WireGuardKey | None = None
+        self._forced: set[WireGuardKey] = set()
+        """Peers with which the next `reconcile` shakes hands anew."""
         self._requests: asyncio.Queue[tuple[TestRequest, HubClient]] = asyncio.Queue(MAX_TESTS)
         self._seen_tests: set[str] = set()
         board.identity, board.roster = identity, roster
         board.wireguard, board.handshake_age_s = self.tunnel.status, self.tunnel.handshake_age_s
+        board.transferred = self.tunnel.transferred
 
     async def reconcile(self) -> None:
         """Bring the machine in line with the roster: firewall before tunnel, so that nothing is open for a moment."""
@@ -91,23 +94,16 @@ class Node:
         await asyncio.to_thread(self.tunnel.check_overlaps, plan.cidr)
         rules = plan_rules(self.interface, (plan.cidr, plan.ula), plan_admission(roster, self._grant, now))
         await asyncio.to_thread(self.firewall.reconcile, rules)
-        if self._renew is not None:
-            await self.tunnel.forget_peer(self._renew)
-            self._renew = None
+        forced, self._forced = self._forced, set()
+        await self.tunnel.forget_peers(forced)
         await self.tunnel.reconcile(wanted)
         address = str(plan.address(self._grant.number))
         if self._address != address:
             await self.prober.service.open(address)
             await self.transfer.open(address)
             self._address = address
-        self.prober.watch(
-            {
-                str(plan.address(m.grant.number)): m.name
-                for m in roster.members(now)
-                if m.grant.id != self._grant.id and m.grant.agent
-            }
-        )
-        self._board.watched = self.prober.watched
+        self.prober.watch(_plan_targets(roster.members(now), self._grant, wanted, plan), forced)
+        self._board.watched, self._board.settings_version = self.prober.watched, roster.version
 
     async def watch_device(self) -> None:
         """Look again as soon as the user-space device dies."""
@@ -116,6 +112,14 @@ class Node:
             log.warning("wireguard-go has ended")
             self._look_again.set()
             await asyncio.sleep(RECONCILE_INTERVAL_S)
+
+    async def look_for_silence(self) -> None:
+        """Shake hands anew with peers that nothing is heard of."""
+        forced = self.prober.force_handshakes()
+        if forced:
+            log.info("peers are silent: shaking hands again", peers=len(forced))
+            self._forced |= forced
+            self._look_again.set()
 
     async def report(self) -> None:
         """Hand our signed status to every hub that we follow."""
@@ -155,16 +159,18 @@ class Node:
                 "reconcile", self.reconcile, RECONCILE_INTERVAL_S, wake=self._look_again, report=note("reconcile")
             ),
             "probe": repeat("probe", self.prober.step, probe.INTERVAL_S / 2, report=note("probe")),
+            "silence": repeat("silence", self.look_for_silence, LOOK_INTERVAL_S),
             "report": repeat("report", self.report, REPORT_INTERVAL_S, wake=self._report_now, report=lambda _: None),
             "prove": self.prove(),
             "device": self.watch_device(),
         }
 
-    async def clean_up(self) -> None:
-        """Close what is open, and undo all that the journal names."""
+    async def close(self, ending: Ending) -> None:
+        """Close what is open; unless another daemon takes over, undo all that the journal names."""
         self.prober.service.close()
         self.transfer.close()
-        await asyncio.to_thread(self._undo)
+        if ending is Ending.STOP:
+            await asyncio.to_thread(self._undo)
 
     def _undo(self) -> None:
         for kind, subject, _ in self.journal.newest_first():
@@ -205,7 +211,7 @@ class Node:
         age_s = watched.window.last_answer_age_s(clock.monotonic())
         if age_s is None or age_s > SILENT_HUB_S:
             log.info("hub is back, its echoes are not: shaking hands again", hub=hub.name)
-            self._renew = WireGuardKey(hub.record.wireguard_key)
+            self._forced.add(WireGuardKey(hub.record.wireguard_key))
             self._look_again.set()
 
     def _test_requested(self, text: str, client: HubClient) -> None:
@@ -232,6 +238,23 @@ class Node:
                 f"The token of {self._grant.name} has expired.",
                 hint=f"Mint a new one: spokewire node token {self._grant.name}.",
             )
+
+
+def _plan_targets(members: Iterable[Member], me: Grant, wanted: InterfaceSpec, plan: AddressPlan) -> dict[str, Target]:
+    """Whom to send echoes to, by overlay address: every other machine with an agent."""
+    peers = {peer.public_key for peer in wanted.peers}
+    targets = {}
+    for member in members:
+        if member.grant.id == me.id or not member.grant.agent:
+            continue
+        key, is_hub = WireGuardKey(member.record.wireguard_key), member.grant.role == "hub"
+        targets[str(plan.address(member.grant.number))] = Target(
+            name=member.name,
+            is_hub=is_hub,
+            peer=key if key in peers else None,
+            calls=is_hub or calls_first(me.number, member.grant.number),
+        )
+    return targets
 
 
 async def run(settings: Settings) -> None:
@@ -264,10 +287,10 @@ async def run(settings: Settings) -> None:
             for name, part in node.parts().items():
                 group.create_task(part, name=name)
 
-    try:
-        await run_until_stopped({"status": listener.serve(app, MAX_CONNECTIONS), "node": live()})
-    finally:
+    async def close(ending: Ending) -> None:
         if not ready.empty():
-            await ready.get_nowait().clean_up()
+            await ready.get_nowait().close(ending)
         if lock is not None:
             lock.release()
+
+    await run_until_stopped({"status": listener.serve(app, MAX_CONNECTIONS), "node": live()}, close)

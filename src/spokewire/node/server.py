@@ -1,6 +1,6 @@
 """The node's public status server: read-only, rate-limited, without secrets, and up before anything else."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,17 +11,30 @@ from starlette.routing import Route
 
 from spokewire.api import problem
 from spokewire.api.limits import LimitBody, LimitRate, TokenBucket
+from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
+from spokewire.network.events import NodeHistory, parse_span
 from spokewire.network.status import NodeStatus, State
+from spokewire.node import metrics
 
 REQUESTS_PER_S = 20.0
 REQUEST_BURST = 100.0
 MAX_BODY_BYTES = 1024
 """Nothing here takes a body; this is what a careless client may send."""
+HISTORIES_PER_S = 5.0
+HISTORY_BURST = 20.0
+"""Of all callers together: an answer takes about 20 ms of work, and nobody may have more of the machine for it than a tenth of a core."""
+DEFAULT_SPAN, DEFAULT_EVENTS, MAX_EVENTS = "1d", 200, 1000
 HEALTHY = (State.CONNECTED, State.DEGRADED)
 
 
-def build(status: Callable[[], NodeStatus], monotonic: Callable[[], float]) -> Starlette:
-    """Build the status server."""
+Tell = Callable[[float, int], Awaitable[NodeHistory]]
+"""What happened in the last so many seconds, and how many events of it at most."""
+
+
+def build(status: Callable[[], NodeStatus], monotonic: Callable[[], float], tell: Tell | None = None) -> Starlette:
+    """Build the status server; without `tell` it has no history."""
+    histories = TokenBucket(HISTORIES_PER_S, HISTORY_BURST)
+    page = metrics.Page(status, monotonic)
 
     async def show_status(_: Request) -> Response:
         return JSONResponse(status().model_dump(mode="json"), headers={"Cache-Control": "no-store"})
@@ -31,11 +44,41 @@ def build(status: Callable[[], NodeStatus], monotonic: Callable[[], float]) -> S
         body = {"state": now.state, "reason": now.reason}
         return JSONResponse(body, 200 if now.state in HEALTHY else 503, headers={"Cache-Control": "no-store"})
 
+    async def show_metrics(_: Request) -> Response:
+        return Response(page.read(), media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
+
+    async def show_history(request: Request) -> Response:
+        if tell is None:
+            raise HTTPException(404)
+        if not histories.admit("", monotonic()):
+            raise TemporaryError(Code.RATE_LIMITED, "Too many ask for the history.", hint="Wait a second.")
+        history = await tell(*_parse_history_query(request))
+        return Response(history.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+
     return Starlette(
-        routes=[Route("/status", show_status), Route("/health", show_health)],
+        routes=[
+            Route("/status", show_status),
+            Route("/health", show_health),
+            Route("/metrics", show_metrics),
+            Route("/history", show_history),
+        ],
         middleware=[
             Middleware(LimitRate, bucket=TokenBucket(REQUESTS_PER_S, REQUEST_BURST), now=monotonic),
             Middleware(LimitBody, max_bytes=MAX_BODY_BYTES),
         ],
-        exception_handlers={HTTPException: problem.handle_http, Exception: problem.handle_defect},
+        exception_handlers={
+            SpokewireError: problem.handle_ours,
+            HTTPException: problem.handle_http,
+            Exception: problem.handle_defect,
+        },
     )
+
+
+def _parse_history_query(request: Request) -> tuple[float, int]:
+    """The query of /history: `since` (how far back) in seconds, and `limit`. InputError if it is not understood."""
+    limit = request.query_params.get("limit", str(DEFAULT_EVENTS))
+    if not (
+        limit.isascii() and limit.isdigit() and len(limit) <= len(str(MAX_EVENTS)) and 1 <= int(limit) <= MAX_EVENTS
+    ):
+        raise InputError(Code.REQUEST_INVALID, f"limit is not a number from 1 to {MAX_EVENTS}.", hint="Say limit=200.")
+    return parse_span(request.query_params.get("since", DEFAULT_SPAN)), int(limit)

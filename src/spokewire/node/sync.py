@@ -6,18 +6,16 @@ from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from pathlib import Path
 
-import structlog
-
 from spokewire.api.client import HubClient, connect
 from spokewire.api.client import Identity as Caller
 from spokewire.errors import Code, SpokewireError, TemporaryError
 from spokewire.host import clock, files
 from spokewire.host.identity import Identity
+from spokewire.host.logs import log
 from spokewire.host.loops import Backoff, repeat
+from spokewire.host.routes import choose_url
 from spokewire.network.documents import Member
 from spokewire.network.roster import Merge, Roster, merge
-
-log = structlog.get_logger()
 
 LONGEST_BACKOFF_S = 1.0
 """A hub that comes back is found again within a second or so; to one that is away, a try a second costs nothing."""
@@ -60,8 +58,8 @@ class Sync:
         found: Callable[[Member], None],
     ) -> None:
         self.roster = roster
-        self.clients: dict[str, HubClient] = {}
-        """Open connections, by URL."""
+        self.clients: dict[tuple[str, ...], HubClient] = {}
+        """Open connections, by the hub's URLs."""
         self._identity = identity
         self._caller = Caller(identity.token.root, identity.token.grant_key, identity.token.grant_text)
         self._record = record
@@ -70,7 +68,7 @@ class Sync:
         self._test = test
         self._found = found
         self._more_hubs = asyncio.Event()
-        self._scopes: dict[str, asyncio.Timeout] = {}
+        self._scopes: dict[tuple[str, ...], asyncio.Timeout] = {}
         """What ends each stream."""
 
     async def run(self, report: Callable[[SpokewireError | None], None]) -> None:
@@ -78,9 +76,10 @@ class Sync:
         followed: set[str] = set()
         async with asyncio.TaskGroup() as group:
             while True:
-                for url in sorted(self._urls() - followed):
-                    followed.add(url)
-                    group.create_task(self._follow(url, report), name=f"sync {url}")
+                for urls in self._find_urls():
+                    if followed.isdisjoint(urls):
+                        followed |= set(urls)
+                        group.create_task(self._follow(urls, report), name=f"sync {urls[0]}")
                 await self._more_hubs.wait()
                 self._more_hubs.clear()
 
@@ -97,12 +96,13 @@ class Sync:
 
     def doubt(self, client: HubClient) -> None:
         """Another request to this hub failed: its stream, which is silent by nature, may be dead without knowing. Follow it anew."""
-        for url, known in self.clients.items():
+        for urls, known in self.clients.items():
             if known is client:
-                self._scopes[url].reschedule(asyncio.get_running_loop().time())
+                self._scopes[urls].reschedule(asyncio.get_running_loop().time())
 
-    async def _follow(self, url: str, report: Callable[[SpokewireError | None], None]) -> None:
+    async def _follow(self, urls: tuple[str, ...], report: Callable[[SpokewireError | None], None]) -> None:
         async def step() -> None:
+            url = choose_url(urls)
             async with connect(url, self._caller) as client:
                 await client.submit_record(self._record)
                 await self._offer_settings(client)
@@ -110,16 +110,16 @@ class Sync:
                 log.info("following hub", hub=client.member.name)
                 self.take([client.member.text])
                 try:
-                    async with asyncio.timeout(None) as self._scopes[url]:
-                        self.clients[url] = client
+                    async with asyncio.timeout(None) as self._scopes[urls]:
+                        self.clients[urls] = client
                         await self._listen(client)
                 except TimeoutError:
                     log.info("stream given up", hub=client.member.name)
                 finally:
-                    self.clients.pop(url, None)
+                    self.clients.pop(urls, None)
             raise TemporaryError(Code.API_UNREACHABLE, f"{url} ended the roster stream.")
 
-        await repeat(f"sync {url}", step, 0.0, report=report, backoff=Backoff(longest_s=LONGEST_BACKOFF_S))
+        await repeat(f"sync {urls[0]}", step, 0.0, report=report, backoff=Backoff(longest_s=LONGEST_BACKOFF_S))
 
     async def _listen(self, client: HubClient) -> None:
         heard = False
@@ -143,9 +143,10 @@ class Sync:
             if error.code is not Code.DOCUMENT_STALE:
                 raise
 
-    def _urls(self) -> set[str]:
-        known = {hub.record.api_url for hub in self.roster.hubs(clock.wall())}
-        return {url for url in known if url is not None} | set(self._identity.token.hub_urls)
+    def _find_urls(self) -> list[tuple[str, ...]]:
+        """The URLs of each hub: those of its record before those that our token remembers."""
+        known = [hub.record.api_urls for hub in self.roster.hubs(clock.wall())]
+        return [urls for urls in [*known, *self._identity.token.hub_urls] if urls]
 
 
 def _log_refusals(merged: Merge) -> None:

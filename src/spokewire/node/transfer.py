@@ -10,13 +10,10 @@ import socket
 import struct
 from enum import IntEnum
 
-import structlog
-
 from spokewire.host.datagrams import bind
+from spokewire.host.logs import log
 from spokewire.network.echo import PORT
 from spokewire.network.proof import TRANSFER_BYTES
-
-log = structlog.get_logger()
 
 HEAD = struct.Struct("!4sBBHQ")
 _MAGIC = b"SPWT"

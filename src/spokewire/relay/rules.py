@@ -3,6 +3,7 @@
     prerouting, raw priority       udp to our port, type 4: source endpoint -> node; (node, receiver index) -> target node; rewrite the destination
     forward                        our mark passes
     postrouting, last              our mark: rewrite the source to our own address and port
+    output                         no redirects: packets that leave by the interface they came by would have the kernel tell each node the address of the other
 
 Stateless and `notrack`. A data packet without a label goes on to the hub's own WireGuard. Addresses are looked up in one map for each family; both
 kinds of maps share the node's number as a mark.
@@ -29,6 +30,8 @@ class Outside:
     v4: str | None
     v6: str | None
     port: int
+    closed_uplink: str | None = None
+    """The uplink, where forwarding is on only because of us: then nothing passes through it but what the relay switched."""
 
 
 def table_name(network: str) -> str:
@@ -38,17 +41,6 @@ def table_name(network: str) -> str:
 
 def create_table(table: str, outside: Outside) -> str:
     """The empty relay. A table that exists is replaced whole."""
-    families = [
-        (family, address) for family, address in (("ip", outside.v4), ("ip6", outside.v6)) if address is not None
-    ]
-    ingress = "\n".join(
-        f"        {family} daddr {address} udp dport {outside.port} @th,64,32 0x04000000 jump switch_{family}"
-        for family, address in families
-    )
-    egress = "\n".join(
-        f"        meta nfproto {_nfproto(family)} meta mark {MARK:#x} {family} saddr set {address} udp sport set {outside.port}"
-        for family, address in families
-    )
     return f"""table {FAMILY} {table} {{}}
 delete table {FAMILY} {table}
 table {FAMILY} {table} {{
@@ -61,7 +53,6 @@ table {FAMILY} {table} {{
     counter switched {{}}
     chain ingress {{
         type filter hook prerouting priority raw; policy accept;
-{ingress}
     }}
     chain switch_ip {{
         meta mark set ip saddr . udp sport map @source_ip
@@ -75,10 +66,37 @@ table {FAMILY} {table} {{
     }}
     chain egress {{
         type filter hook postrouting priority 300; policy accept;
-{egress}
+    }}
+    chain forward {{
+        type filter hook forward priority 0; policy accept;
+    }}
+    chain quiet {{
+        type filter hook output priority 0; policy accept;
+        icmp type redirect drop
+        icmpv6 type nd-redirect drop
     }}
 }}
-"""
+{set_outside(table, outside)}"""
+
+
+def set_outside(table: str, outside: Outside) -> str:
+    """Switch what arrives at these addresses, and send it on from them; labels stay as they are."""
+    families = [
+        (family, address) for family, address in (("ip", outside.v4), ("ip6", outside.v6)) if address is not None
+    ]
+    ingress = [
+        f"add rule {FAMILY} {table} ingress {family} daddr {address} udp dport {outside.port} @th,64,32 0x04000000 jump switch_{family}\n"
+        for family, address in families
+    ]
+    egress = [
+        f"add rule {FAMILY} {table} egress meta nfproto {_nfproto(family)} meta mark {MARK:#x} "
+        f"{family} saddr set {address} udp sport set {outside.port}\n"
+        for family, address in families
+    ]
+    uplink = outside.closed_uplink
+    closed = [f'add rule {FAMILY} {table} forward iifname "{uplink}" oifname "{uplink}" meta mark != {MARK:#x} drop\n']
+    flush = [f"flush chain {FAMILY} {table} {chain}\n" for chain in ("ingress", "egress", "forward")]
+    return "".join(flush + ingress + egress + (closed if uplink is not None else []))
 
 
 def install_label(table: str, install: Install, remaining_s: float) -> str:

@@ -12,6 +12,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import takewhile
 
 from spokewire.relay.messages import (
     CookieReply,
@@ -111,6 +112,7 @@ class Switch:
         self._nodes: dict[NodeNumber, _Node] = {}
         self._sources: dict[Endpoint, NodeNumber] = {}
         self._labels: dict[Label, tuple[NodeNumber, float]] = {}
+        """In the order of their expiry: a label that is renewed goes to the end."""
         self.refused: Counter[Refusal] = Counter()
         self.forwarded = 0
 
@@ -121,29 +123,33 @@ class Switch:
         """
         wanted = {number: derive_mac1_key(key) for number, key in keys.items()}
         gone = {number for number, node in self._nodes.items() if wanted.get(number) != node.mac1_key}
+        # Asked every few seconds, for hardly ever a change: then the labels, which may be very many, are not walked.
         dropped = [
             Install(label, target)
-            for label, (target, _) in self._labels.items()
+            for label, (target, _) in (self._labels.items() if gone else ())
             if label.source in gone or target in gone
         ]
         for install in dropped:
             self._drop(install.label)
         for number in gone:
-            self._forget(number)
-        for number, key in wanted.items():
-            if number not in self._nodes:
-                self._nodes[number] = _Node(key)
+            self._leave(self._nodes.pop(number))
+        self._nodes |= {number: _Node(key) for number, key in wanted.items() if number not in self._nodes}
         return dropped
 
     def set_endpoints(self, endpoints: Mapping[NodeNumber, Endpoint]) -> set[NodeNumber]:
-        """Know where nodes are, by WireGuard's own authentication; return those that moved. Nodes not named stay where they were."""
+        """Know where nodes are, by WireGuard's own authentication; return those that moved.
+
+        An endpoint is one node's. A node that is still at an endpoint keeps it: WireGuard takes the sender's address of any valid packet, and a member
+        may forge that address, so that another's appears to be its own. Nodes not named stay where they were, unless a named one is there now.
+        """
         moved = set()
         for number, endpoint in endpoints.items():
-            node = self._nodes.get(number)
-            if node is None or node.endpoint == endpoint:
+            node, holder = self._nodes.get(number), self._sources.get(endpoint)
+            if node is None or holder == number or (holder is not None and endpoints.get(holder) == endpoint):
                 continue
-            if node.endpoint is not None and self._sources.get(node.endpoint) == number:
-                del self._sources[node.endpoint]
+            if holder is not None:
+                self._leave(self._nodes[holder])
+            self._leave(node)
             node.endpoint = endpoint
             self._sources[endpoint] = number
             moved.add(number)
@@ -157,6 +163,7 @@ class Switch:
                 self._labels[label] = (target, expires_at)
                 self._nodes[target].owned += 1
                 good.append(Install(label, target))
+        self._labels = dict(sorted(self._labels.items(), key=lambda item: item[1][1]))
         return good
 
     def handle(self, packet: bytes, source: Endpoint, now: float) -> Decision:
@@ -173,10 +180,15 @@ class Switch:
 
     def expire(self, now: float) -> list[Label]:
         """Forget labels whose time is over (the kernel forgets them by itself); return them."""
-        over = [label for label, (_, expires_at) in self._labels.items() if expires_at <= now]
+        over = list(takewhile(lambda label: self._labels[label][1] <= now, self._labels))
         for label in over:
             self._drop(label)
         return over
+
+    @property
+    def label_count(self) -> int:
+        """How many labels there are, those included whose time has just passed."""
+        return len(self._labels)
 
     def labels(self) -> list[tuple[Label, NodeNumber, float]]:
         """Every label with its target and expiry, to be saved."""
@@ -227,11 +239,11 @@ class Switch:
             return Refusal.LABEL_TAKEN
         node = self._nodes[number]
         if owner is None:
-            if node.owned >= self._label_limit():
+            self.expire(now)
+            if node.owned >= LABELS_PER_PAIR * len(self._nodes) + LABELS_SPARE:
                 return Refusal.LABEL_LIMIT
-            if label in self._labels:
-                self._drop(label)
             node.owned += 1
+        self._labels.pop(label, None)
         self._labels[label] = (number, now + LABEL_LIFETIME_S)
         self._remember(number, target)
         self._remember(target, number)
@@ -264,9 +276,6 @@ class Switch:
         node.tokens -= 1
         return True
 
-    def _label_limit(self) -> int:
-        return LABELS_PER_PAIR * len(self._nodes) + LABELS_SPARE
-
     def _remember(self, number: NodeNumber, partner: NodeNumber) -> None:
         recent = self._nodes[number].recent
         recent[partner] = None
@@ -279,7 +288,8 @@ class Switch:
         if target in self._nodes:
             self._nodes[target].owned -= 1
 
-    def _forget(self, number: NodeNumber) -> None:
-        node = self._nodes.pop(number)
-        if node.endpoint is not None and self._sources.get(node.endpoint) == number:
+    def _leave(self, node: _Node) -> None:
+        """A node is no longer where it was."""
+        if node.endpoint is not None:
             del self._sources[node.endpoint]
+            node.endpoint = None

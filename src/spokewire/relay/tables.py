@@ -22,6 +22,10 @@ class Tables:
         self._nftables.run(rules.create_table(self.table, outside))
         self._waiting, self._sources, self._endpoints = [], {}, {}
 
+    def set_outside(self, outside: rules.Outside) -> None:
+        """Switch at these addresses from now on."""
+        self._nftables.run(rules.set_outside(self.table, outside))
+
     def exists(self) -> bool:
         """Whether the table is there."""
         return self._nftables.list_table(rules.FAMILY, self.table) is not None

@@ -82,7 +82,8 @@ def diff_interface(
     """Plan the changes: the interface first, then removals, then peers, each in a stable order.
 
     `endpoints` holds what each wanted `host:port` resolves to now. A peer's endpoint is set when the peer is added and when what we want of
-    it changes; one that merely roamed is left alone (whether it roamed rightly is a question for healing, not for this difference).
+    it changes; one that merely roamed is left alone (whether it roamed rightly is a question for healing, not for this difference). A peer
+    cannot roam from IPv4 to IPv6 or back by itself, because it answers where we call: such a difference is a change of our own routes.
     """
     changes: list[Change] = []
     if observed.public_key != public_key:
@@ -153,7 +154,13 @@ def _difference(peer: PeerSpec, endpoint: str | None, observed: PeerObserved | N
         return "its keepalive differs"
     if endpoint is not None and observed.endpoint is None:
         return "it has no endpoint"
+    if endpoint is not None and _is_ipv6(endpoint) != _is_ipv6(observed.endpoint or ""):
+        return "its endpoint is of the family that we have no route for, or no longer prefer"
     return ""
+
+
+def _is_ipv6(endpoint: str) -> bool:
+    return endpoint.startswith("[")
 
 
 def _parse_peer(columns: list[str]) -> PeerObserved:

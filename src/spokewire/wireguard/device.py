@@ -8,14 +8,11 @@ import asyncio
 from enum import StrEnum
 from pathlib import Path
 
-import structlog
-
 from spokewire.errors import Code, PermanentError, TemporaryError
 from spokewire.host import clock, files, processes
 from spokewire.host.journal import Journal
 from spokewire.host.links import Links
-
-log = structlog.get_logger()
+from spokewire.host.logs import log
 
 SOCKETS = Path("/var/run/wireguard")
 """Where wireguard-go listens for `wg`, one socket for each interface name."""

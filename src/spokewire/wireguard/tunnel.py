@@ -2,23 +2,22 @@
 
 import asyncio
 import socket
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
-
-import structlog
 
 from spokewire.errors import Code, PermanentError, SpokewireError
 from spokewire.host import clock, files, keys, sysctl
 from spokewire.host.journal import Journal
 from spokewire.host.links import Links
+from spokewire.host.logs import log
+from spokewire.host.routes import has_route
 from spokewire.network.names import WireGuardKey
 from spokewire.network.status import WireGuardStatus
 from spokewire.network.topology import InterfaceSpec
 from spokewire.wireguard import tool
-from spokewire.wireguard.configuration import InterfaceObserved, RemovePeer, diff_interface
+from spokewire.wireguard.configuration import Change, InterfaceObserved, RemovePeer, diff_interface
 from spokewire.wireguard.device import Device, Implementation
-
-log = structlog.get_logger()
 
 
 def load_or_make_key(path: Path) -> WireGuardKey:
@@ -54,15 +53,16 @@ class Tunnel:
     async def reconcile(self, wanted: InterfaceSpec) -> list[str]:
         """Make the interface what is wanted; return what was changed, as sentences. Raises errors of ours; then nothing else was tried."""
         self.implementation = await self._device.ensure()
-        endpoints = await _resolve({peer.endpoint for peer in wanted.peers if peer.endpoint is not None})
+        named = {peer.endpoint: peer.endpoint6 for peer in wanted.peers if peer.endpoint is not None}
+        endpoints = await _resolve(named)
         return await asyncio.to_thread(self._apply, wanted, endpoints)
 
-    async def forget_peer(self, key: WireGuardKey) -> None:
-        """Remove a peer with its session, if it is there; the next `reconcile` adds it again, which begins a new handshake."""
-        if self.observed is not None and key in self.observed.peers:
-            await asyncio.to_thread(
-                tool.apply, self.interface, self._key_file, [RemovePeer(key, "its session is of no use any more")]
-            )
+    async def forget_peers(self, keys: Collection[WireGuardKey]) -> None:
+        """Remove peers with their sessions, those that are there; the next `reconcile` adds them again, which begins new handshakes."""
+        gone = [] if self.observed is None else sorted(self.observed.peers.keys() & set(keys))
+        if gone:
+            removals: list[Change] = [RemovePeer(key, "its session is of no use any more") for key in gone]
+            await asyncio.to_thread(tool.apply, self.interface, self._key_file, removals)
 
     async def wait_for_end(self) -> None:
         """Wait until the user-space device dies; for ever with an in-kernel one."""
@@ -116,6 +116,11 @@ class Tunnel:
             return None
         return max(0.0, clock.wall() - peer.last_handshake_at)
 
+    def transferred(self, key: WireGuardKey) -> tuple[int, int] | None:
+        """Bytes received from and sent to a peer since it was added; None if there is no such peer."""
+        peer = None if self.observed is None else self.observed.peers.get(key)
+        return None if peer is None else (peer.received_bytes, peer.sent_bytes)
+
     def endpoint(self, key: WireGuardKey) -> str | None:
         """Where a peer's packets come from."""
         peer = None if self.observed is None else self.observed.peers.get(key)
@@ -148,16 +153,26 @@ class Tunnel:
         return done
 
 
-async def _resolve(endpoints: set[str]) -> dict[str, str]:
-    """Resolve each `host:port` to `address:port`; one that cannot be resolved now is left out."""
-    loop, resolved = asyncio.get_running_loop(), {}
-    for endpoint in endpoints:
-        host, _, port = endpoint.rpartition(":")
-        try:
-            found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
-        except (OSError, ValueError):
-            log.warning("endpoint not resolved", endpoint=endpoint)
-            continue
-        address = str(found[0][4][0])
-        resolved[endpoint] = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+async def _resolve(endpoints: Mapping[str, str | None]) -> dict[str, str]:
+    """Resolve each `host:port`, or what to use in its place, to `address:port`; one that cannot be resolved now is left out.
+
+    The first address that we have a route to is chosen, IPv4 before IPv6: a sealed relay switches within one family, and nearly everybody has that one.
+    """
+    resolved = {}
+    for endpoint, instead in endpoints.items():
+        found = [place for text in (endpoint, instead) if text is not None for place in await _look_up(text)]
+        found.sort(key=lambda place: ":" in place[0])
+        if found:
+            address, port = next((place for place in found if has_route(place[0])), found[0])
+            resolved[endpoint] = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     return resolved
+
+
+async def _look_up(endpoint: str) -> list[tuple[str, int]]:
+    host, _, port = endpoint.rpartition(":")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
+    except (OSError, ValueError):
+        log.warning("endpoint not resolved", endpoint=endpoint)
+        return []
+    return [(str(entry[4][0]), int(entry[4][1])) for entry in found]

@@ -65,6 +65,11 @@ RECORD = verify_member(make_record(GRANT), PUBLIC, NETWORK, NOW).record
         (encode_jws(RECORD_HEAD, dump(RECORD, wireguard_key="x"), grant_key(GRANT.id)), Code.DOCUMENT_MALFORMED),
         (encode_jws(RECORD_HEAD, dump(RECORD, sequence=0), grant_key(GRANT.id)), Code.DOCUMENT_MALFORMED),
         (encode_jws(RECORD_HEAD, dump(RECORD, api_url="http://x"), grant_key(GRANT.id)), Code.DOCUMENT_MALFORMED),
+        (
+            encode_jws(RECORD_HEAD, dump(RECORD, endpoint6="203.0.113.1:1"), grant_key(GRANT.id)),
+            Code.DOCUMENT_MALFORMED,
+        ),
+        (encode_jws(RECORD_HEAD, dump(RECORD, api_url6="http://x"), grant_key(GRANT.id)), Code.DOCUMENT_MALFORMED),
         (encode_jws(RECORD_HEAD, dump(RECORD, certificate="x" * 9000), grant_key(GRANT.id)), Code.DOCUMENT_MALFORMED),
         (encode_jws({**RECORD_HEAD, "typ": Report.typ}, dump(RECORD), grant_key(GRANT.id)), Code.DOCUMENT_KIND),
         (encode_jws({**RECORD_HEAD, "alg": "none"}, dump(RECORD), grant_key(GRANT.id)), Code.DOCUMENT_ALGORITHM),

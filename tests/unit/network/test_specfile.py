@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from spokewire.errors import Code, InputError
-from spokewire.network.spec import Nat, ProviderName, Relay
+from spokewire.network.spec import Family, Nat, ProviderName, Relay
 from tests.builders import SPEC_TEXT, make_spec, spec_faults
 
 NETWORK = '[network]\nname = "demo"\n'
@@ -15,11 +15,18 @@ NODE = '[[nodes]]\nname = "node"\n'
 
 def test_a_short_spec_gets_sensible_defaults() -> None:
     spec = make_spec(SPEC_TEXT)
-    assert (spec.name, spec.cidr, spec.relay) == ("demo", IPv4Network("10.88.0.0/24"), Relay.ROUTED)
+    assert (spec.name, spec.cidr, spec.relay) == ("demo", IPv4Network("10.88.0.0/24"), Relay.SEALED)
     assert [machine.name for machine in spec.machines] == ["hub-1", "node-1", "node-2", "node-3"]
     assert {machine.provider for machine in spec.machines} == {ProviderName.LAB}
     assert {node.nat for node in spec.nodes} == {Nat.PORT_RESTRICTED}
     assert spec.hubs[0].nat is Nat.NONE
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_a_lab_machine_has_the_addresses_that_its_table_says_and_ipv4_otherwise(family: Family) -> None:
+    spec = make_spec(NETWORK + HUB + f"family = '{family}'\n" + NODE + f"nat = 'none'\nfamily = '{family}'\n")
+    assert {machine.family for machine in spec.machines} == {family}
+    assert {machine.family for machine in make_spec(SPEC_TEXT).machines} == {Family.IPV4}
 
 
 def test_everything_that_can_be_said_is_understood() -> None:
@@ -128,6 +135,11 @@ ONE_FAULT = [
     (NETWORK + HUB + NODE + "provider = 'Lab'\n", "nodes[0].provider", "'Lab'", PROVIDERS),
     (NETWORK + HUB + NODE + "nat = 'bogus'\n", "nodes[0].nat", "'bogus'", '"none", "full-cone", "port-restricted"'),
     (NETWORK + HUB + NODE + "provider = 'host'\nnat = 'none'\n", "nodes[0].nat", "not allowed here", "no nat"),
+    (NETWORK + HUB + NODE + "family = 'both'\n", "nodes[0].family", "'both' is not allowed", 'nat = "none"'),
+    (NETWORK + HUB + NODE + "family = 'ipv6'\nnat = 'symmetric'\n", "nodes[0].family", "'ipv6'", 'nat = "none"'),
+    (NETWORK + HUB + NODE + "family = 'ip'\n", "nodes[0].family", "'ip' is not allowed", '"ipv4", "ipv6", "both"'),
+    (NETWORK + HUB + NODE + "provider = 'host'\nfamily = 'ipv4'\n", "nodes[0].family", "not allowed", "no family"),
+    (NETWORK + HUB + "provider = 'host'\naddress = 'a'\nfamily = 'both'\n", "hubs[0].family", "here", "no family"),
     (NETWORK + HUB + NODE + "count = -1\n", "nodes[0].count", "-1", "greater than or equal to 0"),
     (NETWORK + HUB + NODE + "count = 2.5\n", "nodes[0].count", "2.5", "a whole number"),
     (NETWORK + HUB + NODE + "count = true\n", "nodes[0].count", "True", "a whole number"),

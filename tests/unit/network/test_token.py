@@ -43,10 +43,15 @@ def refusal(text: str, now: float = NOW) -> InputError:
 
 
 def test_a_token_holds_all_that_a_machine_needs_to_join() -> None:
-    token = parse_token(make_token(GRANT, hub_urls=("https://192.0.2.1:443", "https://192.0.2.2:443")), NOW)
+    token = parse_token(
+        make_token(
+            GRANT, hub_urls=(("https://192.0.2.1:443", "https://[2001:db8::1]:443"), ("https://192.0.2.2:443",))
+        ),
+        NOW,
+    )
     assert token.network == NETWORK
     assert token.grant == GRANT
-    assert token.hub_urls == ("https://192.0.2.1:443", "https://192.0.2.2:443")
+    assert token.hub_urls == (("https://192.0.2.1:443", "https://[2001:db8::1]:443"), ("https://192.0.2.2:443",))
     assert format_private_key(token.grant_key) == format_private_key(grant_key(GRANT.id))
 
 

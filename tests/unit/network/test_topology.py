@@ -5,7 +5,8 @@ import pytest
 
 from spokewire.errors import Code, InputError
 from spokewire.network.documents import Grant, Member
-from spokewire.network.roster import Roster
+from spokewire.network.roster import Roster, take
+from spokewire.network.spec import Relay
 from spokewire.network.topology import (
     InterfaceSpec,
     host_routes,
@@ -15,9 +16,9 @@ from spokewire.network.topology import (
     plan_hub,
     plan_node,
 )
-from tests.builders import NOW, ROOT, make_grant, make_roster, make_wireguard_key
+from tests.builders import NOW, ROOT, make_grant, make_record, make_roster, make_wireguard_key
 
-ROSTER = make_roster(["hub-1", "node-1", "node-2"])
+ROSTER = make_roster(["hub-1", "node-1", "node-2"], relay=Relay.ROUTED)
 ULA = "" if ROSTER.plan is None else str(ROSTER.plan.ula)
 
 
@@ -31,7 +32,7 @@ def test_before_settings_are_known_no_interface_is_wanted() -> None:
     assert plan_hub(empty, make_grant("hub-1"), NOW) is None
 
 
-def test_a_node_has_the_hub_as_its_only_peer_for_the_whole_overlay_and_keeps_its_nat_open() -> None:
+def test_in_routed_mode_a_node_has_the_hub_as_its_only_peer_for_the_whole_overlay_and_keeps_its_nat_open() -> None:
     wanted = plan_node(ROSTER, make_grant("node-1"), NOW)
     assert wanted is not None
     assert wanted.listen_port is None
@@ -101,3 +102,12 @@ def test_a_machine_for_which_the_address_plan_has_no_room_is_told_to_get_a_new_t
         plan_interface(roster, make_grant("node-1", number=15), NOW)
     assert caught.value.code is Code.DOCUMENT_CHAIN
     assert "spokewire node token node-1" in caught.value.hint
+
+
+def test_a_node_learns_both_endpoints_of_a_hub_for_every_peer_behind_it() -> None:
+    record = make_record(make_grant("hub-1"), sequence=2, endpoint6="[2001:db8::1]:51820")
+    roster = take(make_roster(relay=Relay.SEALED), record, NOW)
+    spec = plan_node(roster, make_grant("node-1"), NOW)
+    assert spec is not None
+    assert {peer.endpoint6 for peer in spec.peers} == {"[2001:db8::1]:51820"}
+    assert {peer.endpoint for peer in spec.peers} == {"203.0.113.1:51820"}

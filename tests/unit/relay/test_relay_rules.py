@@ -1,7 +1,18 @@
+from dataclasses import replace
+
 import pytest
 
 from spokewire.relay.messages import Index
-from spokewire.relay.rules import Outside, create_table, drop_label, install_label, set_endpoint, set_source, table_name
+from spokewire.relay.rules import (
+    Outside,
+    create_table,
+    drop_label,
+    install_label,
+    set_endpoint,
+    set_outside,
+    set_source,
+    table_name,
+)
 from spokewire.relay.switch import Endpoint, Install, Label
 
 INSTALL = Install(Label(11, Index(0x0A0B0C0D)), 12)
@@ -42,3 +53,25 @@ def test_an_ipv6_endpoint_goes_to_the_ipv6_maps() -> None:
         set_endpoint("delete", "t", 11, endpoint)
         == "delete element inet t address_ip6 { 11 }\ndelete element inet t port { 11 }\n"
     )
+
+
+def test_an_address_that_comes_later_is_switched_without_touching_labels() -> None:
+    text = set_outside("t", Outside("203.0.113.1", "2001:db8::1", 51820))
+    verbs = [line.split()[:5] for line in text.splitlines()]
+    assert verbs[:3] == [["flush", "chain", "inet", "t", chain] for chain in ("ingress", "egress", "forward")]
+    assert {tuple(words[:2]) for words in verbs[3:]} == {("add", "rule")}
+    assert "ip6 saddr set 2001:db8::1 udp sport set 51820" in text
+
+
+def test_a_hub_that_forwarded_nothing_before_forwards_only_what_its_relay_switched() -> None:
+    outside = Outside("203.0.113.1", None, 51820)
+    assert "drop" not in set_outside("t", outside)
+    assert 'forward iifname "eth0" oifname "eth0" meta mark != 0x53570000 drop' in set_outside(
+        "t", replace(outside, closed_uplink="eth0")
+    )
+
+
+def test_the_kernel_does_not_tell_one_node_where_another_is() -> None:
+    text = create_table("t", Outside("203.0.113.1", "2001:db8::1", 51820))
+    assert "icmp type redirect drop" in text
+    assert "icmpv6 type nd-redirect drop" in text

@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -173,3 +174,29 @@ def test_saved_labels_are_taken_back_if_they_are_still_good() -> None:
     )
     assert good == [Install(label(B, 1), A)]
     assert talk.greet(HERE[C], B, 1) is Refusal.LABEL_TAKEN
+
+
+def test_a_member_who_forges_anothers_endpoint_does_not_get_it_while_the_other_is_there() -> None:
+    talk = Conversation()
+    assert talk.switch.set_endpoints({C: HERE[A], A: HERE[A]}) == set()
+    assert talk.switch.endpoints == HERE
+    assert talk.greet(HERE[A], B, 1) == Forward(HERE[B], Install(label(B, 1), A))
+
+
+def test_a_node_whose_place_another_has_now_is_nowhere_until_it_is_heard_again() -> None:
+    talk = Conversation()
+    assert talk.switch.set_endpoints({C: HERE[A]}) == {C}
+    assert talk.switch.endpoints == {B: HERE[B], C: HERE[A]}
+    assert talk.greet(HERE[B], A, 1) is Refusal.NO_TARGET
+
+
+def test_nodes_that_swap_places_are_both_found() -> None:
+    talk = Conversation()
+    assert talk.switch.set_endpoints({A: HERE[B], B: HERE[A]}) == {A, B}
+    assert talk.switch.endpoints == {A: HERE[B], B: HERE[A], C: HERE[C]}
+
+
+@pytest.mark.parametrize("reason", [*Refusal, "flood"])
+def test_every_reason_is_explained_to_operators(reason: str) -> None:
+    page = Path(__file__).parents[3] / "docs/relay.md"
+    assert f"| `{reason}` |" in page.read_text()

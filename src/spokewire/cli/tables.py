@@ -1,0 +1,146 @@
+"""Tables for people."""
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from spokewire.cli.output import STYLES, printable
+from spokewire.deploy.plan import Plan, Verb
+from spokewire.network.issues import list_issues
+from spokewire.network.overview import NetworkOverview, NodeOverview
+from spokewire.network.proof import MAX_LOSS_PCT, PairResult
+from spokewire.network.status import PeerStatus, State
+
+VERB_STYLES = {
+    Verb.CREATE: "green",
+    Verb.REPLACE: "yellow",
+    Verb.START: "green",
+    Verb.DESTROY: "red",
+    Verb.INVITE: "cyan",
+}
+
+
+def plan_table(plan: Plan) -> Table:
+    """A plan for people."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for action in plan.actions:
+        table.add_row(
+            "", Text(action.verb, style=VERB_STYLES[action.verb]), action.name, Text(action.reason, style="dim")
+        )
+    if plan.settings_reason:
+        table.add_row("", Text("sign", style="cyan"), "settings", Text(plan.settings_reason, style="dim"))
+    return table
+
+
+def status_table(overview: NetworkOverview, width: int) -> RenderableType:
+    """The whole network for people, as a table for a terminal of that many columns.
+
+    Where a line has no room for the reason, what is connected tells none, and the rest tell theirs below the table.
+    """
+    rows = list(_list_rows(overview))
+    columns = next(columns for least, columns in _LAYOUTS if width >= least)
+    table = Table(title=None, header_style="bold", box=None, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, no_wrap=column != "reason", overflow="fold")
+    for row in rows:
+        table.add_row(*(row.get(column, "") for column in columns))
+    if "reason" in columns:
+        return table
+    told = [row for row in rows if row["reason"] and str(row["state"]) != State.CONNECTED]
+    return Group(
+        table, *(Text.assemble((f"{row.get('who', row['machine'])}: ", "bold"), str(row["reason"])) for row in told)
+    )
+
+
+Row = dict[str, str | Text]
+"""The cells of a line by column; `who` is what the line is about, where its first cell alone does not say it."""
+_ALL = ("machine", "address", "state", "echo", "rtt", "loss", "handshake", "path", "reason")
+_LAYOUTS = ((110, _ALL), (64, _ALL[:6]), (0, ("machine", "state", "rtt")))
+"""The columns for terminals of at least so many."""
+
+
+def _list_rows(overview: NetworkOverview) -> Iterator[Row]:
+    for hub in overview.hubs:
+        yield {
+            "machine": hub.name,
+            "address": hub.overlay_ip or "-",
+            "state": _state(hub.state),
+            "path": hub.address or "-",
+            "reason": printable(hub.reason),
+        }
+    for node in overview.nodes:
+        head: Row = {"machine": node.name, "address": node.overlay_ip or "-"}
+        yield head | _measures(node, never="never")
+        for peer in node.peers:
+            row: Row = {"machine": f"  to {peer.name}", "address": Text(peer.overlay_ip, style="dim")}
+            quiet: Row = {"reason": ""} if peer.state is State.CONNECTED else {}
+            yield row | _measures(peer, never="-") | quiet | {"who": f"{node.name} to {peer.name}"}
+    for shared in list_issues(overview):
+        yield {
+            "machine": shared.machines[0],
+            "address": "-",
+            "state": Text(printable(shared.issue.code), style="yellow"),
+            "reason": printable(f"{shared.issue.text} {shared.issue.hint}"),
+        }
+    for item in overview.missing:
+        state = Text("missing", style="red")
+        yield {"machine": item.name, "address": "-", "state": state, "reason": printable(item.reason)}
+
+
+def _measures(of: NodeOverview | PeerStatus, *, never: str) -> Row:
+    age_s = of.last_handshake_age_s
+    return {
+        "state": _state(of.state),
+        "echo": _age(of.last_echo_age_s),
+        "rtt": _number(of.rtt_ms, "ms"),
+        "loss": _number(of.loss_pct, "%"),
+        "handshake": never if age_s is None else _age(age_s),
+        "path": printable(of.path),
+        "reason": printable(of.reason),
+    }
+
+
+def proof_table(pairs: list[PairResult]) -> Table:
+    """The matrix of a proof for people: row speaks to column."""
+    names = list(dict.fromkeys(pair.source for pair in pairs))
+    cells = {(pair.source, pair.target): pair for pair in pairs}
+    table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
+    table.add_column("from \\ to")
+    for name in names:
+        table.add_column(name)
+    for source in names:
+        table.add_row(source, *(_pair(cells.get((source, target))) for target in names))
+    return table
+
+
+def _pair(pair: PairResult | None) -> Text:
+    if pair is None:
+        return Text("·", style="dim")
+    if not pair.ok:
+        words = [
+            word
+            for word, ok in (
+                ("udp", pair.udp_loss_pct <= MAX_LOSS_PCT),
+                ("tcp", pair.tcp_ok),
+                ("sum", pair.checksum_ok),
+            )
+            if not ok
+        ]
+        return Text(f"FAILED {' '.join(words)}", style="red")
+    rate = "" if pair.mbits is None else f", {pair.mbits:.0f} Mbit/s"
+    loss = f", {pair.udp_loss_pct:.0f} % lost" if pair.udp_loss_pct else ""
+    return Text(f"ok {pair.rtt_ms or 0:.1f} ms{loss}{rate}", style="green")
+
+
+def _state(state: State) -> Text:
+    return Text(state, style=STYLES[state])
+
+
+def _age(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "-" if value is None else f"{value:.1f} {unit}"

@@ -1,0 +1,27 @@
+"""When a node is ready. Pure."""
+
+from spokewire.network.overview import NetworkOverview, NodeOverview
+from spokewire.network.status import State
+
+ALIVE = (State.CONNECTED, State.DEGRADED)
+
+
+def find_delay(node: NodeOverview, overview: NetworkOverview) -> str:
+    """Why a node is not ready yet; "" if it is.
+
+    Ready means: its echo came back from the hub, by the node's own signed word and by the hub's; the newest settings are in force there; and it
+    has an answer from every other node that is alive, or knows that there is none. A stock client answers no echoes: it is ready when it is known.
+    """
+    if not node.agent:
+        return ""
+    if node.state not in ALIVE:
+        return node.reason
+    newest = max((hub.settings_version or 0 for hub in overview.hubs), default=0)
+    if (node.settings_version or 0) < newest:
+        return "the newest settings are not in force there yet"
+    seen = {peer.name: peer.state for peer in node.peers}
+    others = [
+        other.name for other in overview.nodes if other.agent and other.state in ALIVE and other.name != node.name
+    ]
+    awaited = [name for name in others if seen.get(name, State.STARTING) is State.STARTING]
+    return f"no echo from {', '.join(awaited)} yet" if awaited else ""
