@@ -1,9 +1,10 @@
 """The hub of the capacity measurement. Run inside its namespace: `python -m bench.relay.switching FOLDER ROUNDS FRAMES`; prints JSON.
 
 One sender on one processor: the kernel carries each frame from the sender through the hub to the sink before it takes the next, so a rate is what one
-core does with all three. The table is the product's own, made by `spokewire.relay.tables`.
+core does with all three. The table and the tap are the product's own; without the table there is no tap either.
 """
 
+import asyncio
 import json
 import statistics
 import subprocess
@@ -15,8 +16,9 @@ from pathlib import Path
 from bench.relay import labels, rounds
 from bench.relay.modules import python
 from spokewire.relay.messages import Index
-from spokewire.relay.switch import LABEL_LIFETIME_S, Install, Label
+from spokewire.relay.switch import LABEL_LIFETIME_S, Endpoint, Install, Label
 from spokewire.relay.tables import Tables
+from spokewire.relay.tap import Tap
 
 MACS = (bytes.fromhex("02000000000b"), bytes.fromhex("02000000000a"))
 """The hub's, then the sender's."""
@@ -38,6 +40,7 @@ class Bench:
     def __init__(self, folder: Path, frames: int) -> None:
         self._folder, self._frames = folder, frames
         self._tables = Tables("bench")
+        self._tap = Tap(labels.HUB_PORT, _ignore)
         self._few, self._many = labels.make_traffic(labels.FEW), labels.make_traffic(labels.MANY)
         for name, size in SIZES.items():
             for case, traffic in ((PLAIN, self._many), (FEW, self._few), (MANY, self._many)):
@@ -56,9 +59,12 @@ class Bench:
             self._measure_install(MANY, found[INSTALL])
             self._measure(MANY_FEW, FEW, found)
             self._measure(MANY, MANY, found)
+        self._tap.close()
         self._tables.remove()
 
     def _install(self, traffic: labels.Traffic) -> None:
+        self._tap.open()
+        self._tap.know(labels.sources())
         self._tables.create(labels.OUTSIDE)
         self._tables.place(labels.sources(), labels.endpoints())
         for begin in range(0, len(traffic.labels), _BATCH):
@@ -89,6 +95,10 @@ class Bench:
         return self._folder / f"{case}-{size}.heads"
 
 
+def _ignore(message: bytes, source: Endpoint) -> None:
+    """Nothing arrives for the tap here."""
+
+
 def _sunk() -> int:
     words = _run("ip", "netns", "exec", "sink", "nft", "list", "counter", "ip", "sink", "sunk").split()
     return int(words[words.index("packets") + 1])
@@ -108,12 +118,12 @@ def measure(bench: Bench, count: int, said: Callable[[str], None]) -> dict[str, 
     return found
 
 
-def main() -> None:
-    """Measure and print."""
+async def measure_and_print() -> None:
+    """Measure and print; a tap belongs to an event loop."""
     folder, count, frames = sys.argv[1:4]
     found = measure(Bench(Path(folder), int(frames)), int(count), lambda line: print(line, file=sys.stderr, flush=True))
     print(json.dumps({size: {c: figures.values(c) for c in figures.cases} for size, figures in found.items()}))
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(measure_and_print())
