@@ -127,7 +127,9 @@ def make_roster(names: Iterable[str] = ("hub-1", "node-1", "node-2"), **settings
     return merged.roster
 
 
-def make_token(grant: Grant | None = None, *, hub_urls: tuple[tuple[str, ...], ...] = (("https://203.0.113.1:443",),)) -> str:
+def make_token(
+    grant: Grant | None = None, *, hub_urls: tuple[tuple[str, ...], ...] = (("https://203.0.113.1:443",),)
+) -> str:
     """A token for a grant."""
     grant = make_grant() if grant is None else grant
     return format_token(ROOT.public_key(), sign(grant, ROOT), grant_key(grant.id), hub_urls)

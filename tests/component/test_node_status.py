@@ -13,12 +13,14 @@ from spokewire.errors import Code, TemporaryError
 from spokewire.host import clock, keys
 from spokewire.host.identity import load_identity
 from spokewire.network.handshakes import Silence
-from spokewire.network.health import EchoWindow, Health
+from spokewire.network.health import Health
+from spokewire.network.probing import Trail
 from spokewire.network.roster import Roster, merge
 from spokewire.network.status import NodeStatus, State, WireGuardStatus
 from spokewire.node import server
 from spokewire.node.board import Board
-from spokewire.node.probe import Target, Watched
+from spokewire.node.probe import Watched
+from spokewire.node.targets import Target
 from tests.component.made import Network
 from tests.component.served import hub_record, serving, speak
 
@@ -36,14 +38,14 @@ def make_board(folder: Path, *, echoes: bool = True) -> tuple[Board, list[str]]:
     board = Board(folder, identity, merge(Roster(network.root.public_key()), texts, clock.wall()).roster)
     now = clock.monotonic()
     for name, address in (("hub-1", "10.88.0.1"), ("node-2", "10.88.0.12")):
-        window = EchoWindow(now)
+        trail = Trail(now)
+        sequence = trail.send(now)
         if echoes:
-            window.sent(1, now)
-            window.answered(1, now + 0.004)
+            trail.answer(sequence, 1, now + 0.004)
         state = State.CONNECTED if echoes else State.DISCONNECTED
         target = Target(name, is_hub=name == "hub-1", peer=None, calls=True)
         health = Health(state, "as told")
-        board.watched[address] = Watched(target, address, window, health, clock.wall(), Silence(now))
+        board.watched[address] = Watched(target, address, trail, health, clock.wall(), Silence(now), due_at=now)
     board.wireguard = lambda: WIREGUARD
     return board, [token, token.split(".")[1], *texts, certificate, "192.0.2.1", "127.0.0.1"]
 
@@ -123,6 +125,14 @@ def test_an_issue_keeps_its_beginning_and_goes_when_the_loop_works_again(tmp_pat
     assert "hub-1: as told" in board.status().reason
 
 
+def test_a_loop_that_only_waits_for_news_is_not_listed_as_one_that_has_not_turned(tmp_path: Path) -> None:
+    board, _ = make_board(tmp_path)
+    board.report("sync", turns=False)(None)
+    board.report("probe")(None)
+    assert set(board.status().loops) == {"probe"}
+    assert board.overdue() == ""
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/", 404), ("GET", "/v1/hub", 404), ("POST", "/status", 405)]
 )
@@ -147,7 +157,7 @@ def test_who_asks_too_often_gets_429_and_is_not_computed_for(tmp_path: Path) -> 
     codes = [answer.status_code for answer in answers]
     assert codes[:100] == [200] * 100
     assert codes.count(429) > 50
-    assert computed == codes.count(200)
+    assert 1 <= computed < codes.count(200)
 
 
 def test_a_defect_behind_the_page_is_a_problem_without_a_look_inside(tmp_path: Path) -> None:

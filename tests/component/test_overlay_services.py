@@ -17,7 +17,8 @@ from spokewire.network.names import WireGuardKey
 from spokewire.network.proof import ECHOES_PER_PAIR, TRANSFER_BYTES, Pace, PairResult, Step, join
 from spokewire.network.status import State
 from spokewire.node import prove, transfer
-from spokewire.node.probe import Prober, Target
+from spokewire.node.probe import Prober
+from spokewire.node.targets import Target
 from spokewire.node.transfer import MAX_CHECK_BYTES, MAX_CONVERSATIONS, TransferService, format_head
 from tests.component.served import until
 
@@ -62,8 +63,8 @@ def test_echoes_go_there_and_back_and_both_sides_take_note() -> None:
     asked: list[str] = []
 
     async def scenario() -> None:
-        near = EchoService(answered=lambda address, sequence, _: answered.append((address, sequence)))
-        far = EchoService(asked=lambda address, _: asked.append(address))
+        near = EchoService(answered=lambda answer: answered.append((answer.address, answer.sequence)))
+        far = EchoService(asked=lambda address, _, __: asked.append(address))
         async with echo_service(HERE, near), echo_service(THERE, far):
             for sequence in (1, 2, 3):
                 near.ask(THERE, sequence)
@@ -72,6 +73,29 @@ def test_echoes_go_there_and_back_and_both_sides_take_note() -> None:
     asyncio.run(scenario())
     assert answered == [(THERE, 1), (THERE, 2), (THERE, 3)]
     assert asked == [HERE] * 3
+
+
+def test_echoes_of_chosen_sizes_come_back_as_large_and_are_counted_apart_from_the_usual_ones() -> None:
+    usual: list[tuple[int, int]] = []
+    sized: list[tuple[int, int]] = []
+    sizes: list[int] = []
+
+    async def scenario() -> None:
+        near = EchoService(
+            answered=lambda answer: usual.append((answer.sequence, answer.received)),
+            sized=lambda answer: sized.append((answer.sequence, answer.received)),
+        )
+        far = EchoService(answered_sized=lambda _, size: sizes.append(size))
+        async with echo_service(HERE, near), echo_service(THERE, far):
+            near.ask(THERE, 1)
+            for sequence, size in ((1, 1392), (2, 548)):
+                near.ask_sized(THERE, sequence, size)
+            near.ask(THERE, 2)
+            await until(lambda: len(usual) == len(sized) == 2)
+
+    asyncio.run(scenario())
+    assert usual == sized == [(1, 1), (2, 2)]
+    assert sizes == [1392, 548]
 
 
 def test_echoes_to_where_nobody_is_are_lost_without_an_error() -> None:
@@ -90,7 +114,7 @@ def test_garbage_strangers_and_answers_of_another_life_are_not_answered_and_not_
 
     async def scenario() -> bytes:
         service = EchoService(
-            answered=lambda _, sequence, __: answered.append(sequence), asked=lambda address, _: asked.append(address)
+            answered=lambda answer: answered.append(answer.sequence), asked=lambda address, _, __: asked.append(address)
         )
         loop = asyncio.get_running_loop()
         with (
@@ -116,7 +140,7 @@ def test_garbage_strangers_and_answers_of_another_life_are_not_answered_and_not_
                     stranger.recv(1000)
                 return first
 
-    assert asyncio.run(scenario()) == format_echo(replace(QUESTION, kind=Kind.ANSWER))
+    assert asyncio.run(scenario()) == format_echo(replace(QUESTION, kind=Kind.ANSWER, received=1))
     assert (answered, asked) == ([], [HERE])
 
 
@@ -205,7 +229,7 @@ async def prove_pair(address: str, prober: Prober) -> PairResult:
 
 def test_a_proof_between_two_services_shows_round_trip_and_checksum() -> None:
     async def scenario() -> None:
-        prober = Prober(lambda: None)
+        prober = make_prober()
         async with echo_service(HERE, prober.service), echo_service(THERE, EchoService()), transfer_service(THERE):
             result = await prove_pair(THERE, prober)
         assert result.ok
@@ -218,7 +242,7 @@ def test_a_proof_between_two_services_shows_round_trip_and_checksum() -> None:
 
 def test_a_proof_towards_nobody_is_a_failed_result_and_no_error() -> None:
     async def scenario() -> None:
-        prober = Prober(lambda: None)
+        prober = make_prober()
         async with echo_service(HERE, prober.service):
             result = await prove_pair(NOWHERE, prober)
         assert (result.ok, result.rtt_ms, result.udp_loss_pct) == (False, None, 100.0)
@@ -238,7 +262,7 @@ async def lie(alter: Callable[[bytes, bytes], bytes]) -> str:
         writer.close()
 
     server = await asyncio.start_server(answer, THERE, PORT)
-    prober = Prober(lambda: None)
+    prober = make_prober()
     try:
         async with echo_service(HERE, prober.service), echo_service(THERE, EchoService()):
             result = await prove_pair(THERE, prober)
@@ -260,6 +284,10 @@ def test_a_peer_that_answers_with_other_bytes_does_not_pass(alter: Callable[[byt
     assert words in asyncio.run(lie(alter))
 
 
+def make_prober() -> Prober:
+    return Prober(lambda _watched, _before: None)
+
+
 CALLED = Target("node-2", is_hub=False, peer=WireGuardKey("key of node-2"), calls=True)
 
 
@@ -267,22 +295,22 @@ def test_of_two_nodes_that_learn_of_each_other_only_one_calls_and_the_other_answ
     """Two WireGuard handshakes that cross end each other."""
 
     async def scenario() -> tuple[int, int]:
-        caller, answerer = Prober(lambda: None), Prober(lambda: None)
+        caller, answerer = make_prober(), make_prober()
         async with echo_service(HERE, caller.service), echo_service(THERE, answerer.service):
             caller.watch({THERE: CALLED})
             answerer.watch({HERE: replace(CALLED, name="node-1", calls=False)})
             await answerer.step()
-            before = len(answerer.watched[HERE].window.samples)
+            before = answerer.watched[HERE].trail.sequence
             await caller.step()
-            await until(lambda: answerer.watched[HERE].window.last_answer_at is not None)
-            return before, len(answerer.watched[HERE].window.samples)
+            await until(lambda: answerer.watched[HERE].trail.last_answer_at is not None)
+            return before, answerer.watched[HERE].trail.sequence
 
     assert asyncio.run(scenario()) == (0, 1)
 
 
 def test_a_peer_that_is_reached_in_another_way_is_judged_anew() -> None:
     async def scenario() -> list[State]:
-        prober = Prober(lambda: None)
+        prober = make_prober()
         async with echo_service(HERE, prober.service), echo_service(THERE, EchoService()):
             prober.watch({THERE: CALLED})
             await prober.step()
@@ -297,7 +325,7 @@ def test_a_peer_that_is_reached_in_another_way_is_judged_anew() -> None:
 
 def test_a_measurement_counts_its_own_echoes_only() -> None:
     async def scenario() -> tuple[float | None, float]:
-        prober = Prober(lambda: None)
+        prober = make_prober()
         async with echo_service(HERE, prober.service), echo_service(THERE, EchoService()):
             prober.watch({THERE: CALLED})
             await prober.step()

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 _PROMPT = re.compile(r"^([a-z]*)\$ (.*)$")
-_MEASURED = re.compile(r"(?<![\w.])(?:\d+(?:\.\d+)? (ms|s|%)|never)(?![\w])")
+_MEASURED = re.compile(r"(?<![\w.])(?:\d+(?:\.\d+)? (ms|s|%|packets)|never)(?![\w])")
 
 
 @dataclass(frozen=True)

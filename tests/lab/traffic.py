@@ -99,7 +99,7 @@ PORT = 7007
 
 
 ECHO_PORT = 51821
-ECHO_QUESTION = struct.pack("!4sBBHQQQ", b"SPWE", 1, 1, 0, 7, 7, 7)
+ECHO_QUESTION = struct.pack("!4sBBHQQQI", b"SPWE", 1, 1, 0, 7, 7, 7, 0)
 """What the echo service of hubs and nodes answers to, if it comes from the same port."""
 
 

@@ -233,7 +233,9 @@ class Network:
         return self._find(f"spokewire-machine {machine} ")
 
     def _find(self, ending: str) -> int:
-        found = [pid for pid, words in self.processes().items() if words.startswith("sh -c") and words.endswith(ending)]
+        named = {pid for pid, words in self.processes().items() if words.startswith("sh -c") and words.endswith(ending)}
+        # A shell that starts a program is seen twice for a moment, until the program has begun.
+        found = [pid for pid in named if parent(pid) not in named]
         assert len(found) == 1, f"processes that end with {ending!r}: {found}"
         return found[0]
 
@@ -249,6 +251,14 @@ class Network:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+
+
+def parent(pid: int) -> int:
+    """The process that started another; 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def environment(cache: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spokewire.errors import Code, InputError
 from spokewire.lab.plan import LinkFault, parse_fault
-from spokewire.network.echo import SIZE, Echo, answer, format_echo, parse_echo
+from spokewire.network.echo import MAX_SIZE, SIZE, Echo, answer, format_echo, parse_echo
 from spokewire.network.echo import Kind as EchoKind
 from spokewire.network.keys import decode_base64url, encode_base64url, parse_wireguard_key
 from spokewire.network.token import parse_token
@@ -18,6 +18,7 @@ from tests.builders import NOW, attempt, make_grant, make_token, make_wireguard_
 from tests.property.strategies import hostile_text, mutations
 
 TOKEN = make_token(make_grant())
+REQUEST_WIRE = format_echo(Echo(EchoKind.REQUEST, 1, 2, 3))
 NUMBERS = st.integers(0, 2**64 - 1)
 
 
@@ -45,17 +46,22 @@ def test_a_token_cut_short_anywhere_is_called_damaged(length: int) -> None:
     assert token_code(TOKEN[:length]) is Code.TOKEN_DAMAGED
 
 
-@given(st.binary(max_size=64) | st.binary(min_size=SIZE, max_size=SIZE).map(lambda data: b"SPWE\x01" + data[5:]))
+@given(
+    st.binary(max_size=64)
+    | st.binary(max_size=9).map(lambda end: REQUEST_WIRE + bytes(1360) + end)
+    | st.binary(min_size=SIZE, max_size=SIZE).map(lambda data: b"SPWE\x01" + data[5:])
+)
 def test_bytes_that_are_no_echo_are_ignored_and_those_that_are_have_one_spelling(data: bytes) -> None:
     echo = parse_echo(data)
     assert echo is None or format_echo(echo) == data
 
 
-@given(st.builds(Echo, st.sampled_from(EchoKind), NUMBERS, NUMBERS, NUMBERS))
+@given(st.builds(Echo, st.sampled_from(EchoKind), NUMBERS, NUMBERS, NUMBERS, size=st.integers(SIZE, MAX_SIZE)))
 def test_every_echo_is_read_back_and_its_answer_names_the_same_question(echo: Echo) -> None:
     assert parse_echo(format_echo(echo)) == echo
-    reply = answer(echo)
-    assert (reply.kind, reply.session, reply.sequence, reply.sent_at) == (
+    reply = answer(echo, 7)
+    assert (reply.size, reply.kind, reply.session, reply.sequence, reply.sent_at) == (
+        echo.size,
         EchoKind.ANSWER,
         echo.session,
         echo.sequence,

@@ -63,6 +63,13 @@ def test_a_hub_forwards_from_node_to_node_only() -> None:
     assert chain(rules, "between_nodes")[-1] == "drop"
 
 
+def test_connections_through_a_node_agree_on_segments_that_fit_its_interface() -> None:
+    assert chain(node_rules(), "segments") == [
+        "type filter hook postrouting priority mangle; policy accept;",
+        'oifname "wg-demo" tcp flags syn tcp option maxseg size set rt mtu',
+    ]
+
+
 def test_a_hub_itself_opens_nothing_towards_nodes() -> None:
     lines = chain(hub_rules(), "to_overlay")
     assert lines[-1] == "drop"

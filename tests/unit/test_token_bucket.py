@@ -58,3 +58,11 @@ def test_a_flood_of_addresses_does_not_fill_the_memory_and_forgets_the_longest_s
 )
 def test_all_addresses_of_one_ipv6_network_share_a_limit(address: str, client: str) -> None:
     assert name_client(address) == client
+
+
+def test_a_client_that_would_be_refused_is_known_without_counting() -> None:
+    bucket = TokenBucket(rate=1.0, burst=2.0)
+    assert [bucket.is_empty("a", 0.0) for _ in range(5)] == [False] * 5
+    assert [bucket.admit("a", 0.0) for _ in range(3)] == [True, True, False]
+    assert [bucket.is_empty("a", now) for now in (0.0, 0.5, 1.0)] == [True, True, False]
+    assert not bucket.is_empty("b", 0.0)

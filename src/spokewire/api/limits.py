@@ -35,6 +35,11 @@ class TokenBucket:
             self._levels.popitem(last=False)
         return admitted
 
+    def is_empty(self, client: str, now: float) -> bool:
+        """Whether a request of this client would be refused; nothing is counted."""
+        level, since = self._levels.get(client, (self.burst, now))
+        return level + (now - since) * self.rate < 1
+
 
 def name_client(address: str) -> str:
     """Whose limit a request counts against: an IPv4 address, or the /64 of an IPv6 address, all of which one machine may use (RFC 4291 section 2.5.4)."""
@@ -42,6 +47,11 @@ def name_client(address: str) -> str:
         return str(IPv6Network((address, 64), strict=False))
     except ValueError:
         return address
+
+
+def refuse() -> TemporaryError:
+    """What a client that asks too often is told."""
+    return TemporaryError(Code.RATE_LIMITED, "Too many requests from this address.", hint="Wait a second.")
 
 
 class LimitRate:
@@ -54,8 +64,7 @@ class LimitRate:
         """Handle one request."""
         client = scope.get("client")
         if scope["type"] == "http" and not self._bucket.admit(name_client(client[0] if client else ""), self._now()):
-            error = TemporaryError(Code.RATE_LIMITED, "Too many requests from this address.", hint="Wait a second.")
-            await respond(error)(scope, receive, send)
+            await respond(refuse())(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

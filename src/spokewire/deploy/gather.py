@@ -23,6 +23,8 @@ from spokewire.network.status import HubStatus, HubView, NodeStatus
 
 STATUS_TIMEOUT_S = 2.0
 """A status server that takes longer does not answer."""
+CONNECTED_S = 0.5
+"""What takes longer than a connection may, by so much, had one: such a server hangs, and its machine is there."""
 MAX_STATUS_BYTES = 1024 * 1024
 
 
@@ -111,14 +113,14 @@ def _status_client() -> Http:
 
 async def _ask_node(client: Http, url: str) -> tuple[Answer, NodeStatus | None]:
     try:
-        async with asyncio.timeout(STATUS_TIMEOUT_S), client.stream("GET", f"{url}/status") as response:
+        async with asyncio.timeout(STATUS_TIMEOUT_S + CONNECTED_S), client.stream("GET", f"{url}/status") as response:
             data = await http.read(response, MAX_STATUS_BYTES)
             return Answer.OK, NodeStatus.model_validate_json(data or b"")
-    except (TimeoutError, httpcore.ConnectTimeout):
+    except httpcore.ConnectTimeout:
         return Answer.TIMEOUT, None
     except httpcore.ConnectError as error:
         return (Answer.REFUSED if _was_refused(error) else Answer.TIMEOUT), None
-    except (*http.FAILURES, ValidationError):
+    except (TimeoutError, *http.FAILURES, ValidationError):
         return Answer.BROKEN, None
 
 

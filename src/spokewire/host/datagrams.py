@@ -8,6 +8,9 @@ from typing import cast
 
 from spokewire.errors import Code, PermanentError
 
+_MTU_DISCOVER, _WANT, _PROBE = 10, 1, 3
+"""IP_MTU_DISCOVER, IP_PMTUDISC_WANT (the kernel's default) and IP_PMTUDISC_PROBE of linux/in.h."""
+
 Receive = Callable[[bytes, tuple[str, int]], None]
 
 
@@ -27,10 +30,17 @@ class DatagramSocket(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         """An ICMP error or a missing route: the datagram is lost, which its sender notices by the silence."""
 
-    def send(self, data: bytes, address: tuple[str, int]) -> None:
-        """Send a datagram; one that cannot be sent is lost, like any other."""
-        if self._transport is not None and not self._transport.is_closing():
+    def send(self, data: bytes, address: tuple[str, int], *, whole: bool = False) -> None:
+        """Send a datagram; one that cannot be sent is lost, like any other. `whole`: never in pieces, over IPv4."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if not whole:
             self._transport.sendto(data, address)
+            return
+        line: socket.socket = self._transport.get_extra_info("socket")
+        line.setsockopt(socket.IPPROTO_IP, _MTU_DISCOVER, _PROBE)
+        self._transport.sendto(data, address)
+        line.setsockopt(socket.IPPROTO_IP, _MTU_DISCOVER, _WANT)
 
     def close(self) -> None:
         """Close the socket."""

@@ -1,27 +1,44 @@
 """The echo service: answers echoes that come over the overlay, and sends ours."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from spokewire.host import clock, keys
 from spokewire.host.datagrams import DatagramSocket, open_datagram_socket
-from spokewire.network.echo import PORT, Echo, Kind, answer, format_echo, parse_echo
+from spokewire.network.echo import PORT, SIZE, Echo, Kind, answer, format_echo, parse_echo
 
-Answered = Callable[[str, int, float], None]
-"""Called with the address that answered, the sequence number, and now (monotonic seconds)."""
+MAX_SESSIONS = 12288
+"""Of others, whose requests are counted: three for each of 4,096 machines. The one that was heard last the longest ago is forgotten."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer to one of our echoes: from which address, to which number, and how many of ours have arrived there. `at`: monotonic seconds."""
+
+    address: str
+    sequence: int
+    received: int
+    at: float
+    measuring: bool
 
 
 @dataclass
 class EchoService:
-    """One echo socket on our overlay address."""
+    """One echo socket on our overlay address. Measurements, and echoes of chosen sizes, are sessions of their own: they must not be counted with the probes."""
 
-    answered: Answered = lambda _address, _sequence, _now: None
-    asked: Callable[[str, float], None] = lambda _address, _now: None
-    """Called with the address that sent us an echo, and now."""
+    answered: Callable[[Answer], None] = lambda _: None
+    asked: Callable[[str, int, float], None] = lambda _address, _session, _now: None
+    """Called with the address that sent us an echo, its session, and now."""
+    answered_sized: Callable[[str, int], None] = lambda _address, _size: None
+    """Called with the address to which an answer of a chosen size went, and its size in bytes."""
+    sized: Callable[[Answer], None] = lambda _: None
+    """Called with the answers to echoes of chosen sizes."""
 
     def __post_init__(self) -> None:
         self._socket: DatagramSocket | None = None
-        self._session = keys.make_number(64)
+        self._session, self._measuring, self._sizing = (keys.make_number(64) for _ in range(3))
+        self._received: OrderedDict[tuple[str, int], int] = OrderedDict()
 
     async def open(self, address: str) -> None:
         """Bind to our overlay address, which need not exist yet."""
@@ -34,19 +51,38 @@ class EchoService:
             self._socket.close()
             self._socket = None
 
-    def ask(self, address: str, sequence: int) -> None:
+    def ask(self, address: str, sequence: int, *, measuring: bool = False) -> None:
         """Send an echo to a machine's overlay address."""
         if self._socket is not None:
-            echo = Echo(Kind.REQUEST, self._session, sequence, int(clock.monotonic() * 1e6))
+            session = self._measuring if measuring else self._session
+            echo = Echo(Kind.REQUEST, session, sequence, int(clock.monotonic() * 1e6))
             self._socket.send(format_echo(echo), (address, PORT))
+
+    def ask_sized(self, address: str, sequence: int, size: int) -> None:
+        """Send an echo of that many bytes, in one packet or not at all, whatever the kernel believes of the path (IP_PMTUDISC_PROBE of ip(7)).
+
+        The interface's own MTU is the only limit. Answers may be sent in pieces: what they prove is that the whole question arrived there, and
+        where the other side's MTU allows it that the whole answer passes too.
+        """
+        if self._socket is not None:
+            echo = Echo(Kind.REQUEST, self._sizing, sequence, int(clock.monotonic() * 1e6), size=size)
+            self._socket.send(format_echo(echo), (address, PORT), whole=True)
 
     def _receive(self, data: bytes, source: tuple[str, int]) -> None:
         echo = parse_echo(data)
         if echo is None or source[1] != PORT or self._socket is None:
             return
-        now = clock.monotonic()
+        now, address = clock.monotonic(), source[0]
         if echo.kind is Kind.REQUEST:
-            self._socket.send(format_echo(answer(echo)), source)
-            self.asked(source[0], now)
-        elif echo.session == self._session:
-            self.answered(source[0], echo.sequence, now)
+            received = self._received[address, echo.session] = self._received.pop((address, echo.session), 0) + 1
+            if len(self._received) > MAX_SESSIONS:
+                self._received.popitem(last=False)
+            self._socket.send(format_echo(answer(echo, received)), source)
+            if echo.size > SIZE:
+                self.answered_sized(address, echo.size)
+            self.asked(address, echo.session, now)
+        elif echo.session == self._sizing:
+            self.sized(Answer(address, echo.sequence, echo.received, now, measuring=False))
+        elif echo.session in (self._session, self._measuring):
+            measuring = echo.session == self._measuring
+            self.answered(Answer(address, echo.sequence, echo.received, now, measuring))

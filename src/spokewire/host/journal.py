@@ -8,7 +8,9 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from spokewire.errors import SpokewireError
 from spokewire.host import files
+from spokewire.host.logs import log
 
 Undo = Callable[[str], None]
 
@@ -19,6 +21,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._entries: dict[tuple[str, str], str] = {}
+        self._is_behind = False
         text = files.read(path)
         if text is not None:
             self._entries = {(kind, subject): value for kind, subject, value in _parse(text)}
@@ -32,7 +35,7 @@ class Journal:
 
     def write(self, kind: str, subject: str, value: str = "") -> None:
         """Write an entry down, on disk before this returns. An existing entry with the same value costs nothing."""
-        if self._entries.get((kind, subject)) != value:
+        if self._entries.get((kind, subject)) != value or self._is_behind:
             self._entries[kind, subject] = value
             self._store()
 
@@ -50,10 +53,17 @@ class Journal:
         return [(kind, subject, value) for (kind, subject), value in reversed(list(self._entries.items()))]
 
     def _store(self) -> None:
-        if self._entries:
-            files.write(self._path, json.dumps([[*entry, value] for entry, value in self._entries.items()]))
+        """A full or read-only disk must not stop a daemon from mending its tunnel: what it makes then is written down as soon as that is possible."""
+        try:
+            if self._entries:
+                files.write(self._path, json.dumps([[*entry, value] for entry, value in self._entries.items()]))
+            else:
+                files.remove(self._path)
+        except SpokewireError as error:
+            log.warning("journal not written", code=error.code, error=error.message)
+            self._is_behind = True
         else:
-            files.remove(self._path)
+            self._is_behind = False
 
 
 def _parse(text: str) -> Iterator[tuple[str, str, str]]:

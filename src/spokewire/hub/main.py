@@ -14,6 +14,7 @@ from spokewire.host.identity import Identity, load_identity, refresh_record
 from spokewire.host.journal import Journal
 from spokewire.host.logs import log
 from spokewire.host.loops import Ending, keep_small, repeat, run_until_stopped
+from spokewire.host.watchdog import Watchdog
 from spokewire.hub import api, forwarding, metrics, relaying
 from spokewire.hub.firewall import plan_rules
 from spokewire.hub.membership import Membership
@@ -257,6 +258,7 @@ async def run(settings: Settings) -> None:
         version=VERSION,
     )
     parts = {
+        "watchdog": Watchdog().run(),
         "api": listener.serve(api.build(hub.parts()), MAX_CONNECTIONS),
         "reconcile": repeat(
             "reconcile", hub.reconcile, RECONCILE_INTERVAL_S, wake=hub.membership.changed, report=hub.report

@@ -37,6 +37,8 @@ from spokewire.relay.tap import Tap
 POLL_INTERVAL_S = 0.5
 """How soon a node that moved is found when only its data packets show it: a promise of one second, less the way."""
 SAVE_INTERVAL_S = 1.0
+LABELS_PER_SAVE = 10_000
+"""With more labels they are saved less often: writing takes a fifth of a second of CPU for each 100,000."""
 MAX_WAITING = 4096
 """Handshakes that may wait for the loop: a flood beyond that is dropped unread."""
 BATCH = 64
@@ -66,6 +68,7 @@ class Relaying:
         self._pending: list[tuple[bytes, Endpoint]] = []
         self._arrived, self._look_now = asyncio.Event(), asyncio.Event()
         self._held: deque[tuple[bytes, Endpoint, float]] = deque(maxlen=MAX_HELD)
+        self._looking = asyncio.Lock()
         self._is_open = False
         self._outside: Outside | None = None
         """What the kernel was told last: an address may come late, or change."""
@@ -82,10 +85,11 @@ class Relaying:
         dropped = self.switch.set_nodes({number: base64.b64decode(key) for key, number in self._numbers.items()})
         begins = not self._is_open
         if begins:
-            await asyncio.to_thread(self._begin, outside)
+            # Not in a thread: labels that are queued meanwhile would be lost.
+            self._begin(outside)
             self._is_open = True
         elif not await asyncio.to_thread(self._tables.exists):
-            await asyncio.to_thread(self._rebuild, outside)
+            self._rebuild(outside)
         if outside != self._outside:
             await asyncio.to_thread(self._tables.set_outside, outside)
             self._tap.send_from(outside.v4, outside.v6)
@@ -95,6 +99,7 @@ class Relaying:
         if begins:
             # Not before the places are known: a handshake would commit them as they are now in the queue, empty, and cut what flows.
             self._tap.open()
+            self._tap.know(self.switch.sources)
 
     async def stop(self) -> None:
         """Be no relay any more: the network is routed now. Its tables go, and with them every label."""
@@ -105,7 +110,11 @@ class Relaying:
             await asyncio.to_thread(self.remove)
 
     async def look(self) -> None:
-        """Read where WireGuard sees the nodes, and tell the kernel."""
+        """Read where WireGuard sees the nodes, and tell the kernel; one look at a time, so that an older reading never wins."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         if not self._is_open:
             return
         seen = await asyncio.to_thread(self._read_endpoints)
@@ -148,7 +157,7 @@ class Relaying:
     async def save(self) -> None:
         """Save the labels now and then, so that a rebooted hub resumes running sessions."""
         while True:
-            await asyncio.sleep(SAVE_INTERVAL_S)
+            await asyncio.sleep(SAVE_INTERVAL_S * max(1.0, self.switch.label_count / LABELS_PER_SAVE))
             self.switch.expire(clock.wall())
             if self._changed:
                 self._changed = False

@@ -14,7 +14,7 @@ class Reports:
         """Keep a verified report."""
         self._reports[name] = (text, now)
 
-    def note_echo(self, address: str, now: float) -> None:
+    def note_echo(self, address: str, _session: int, now: float) -> None:
         """Note that an echo came from an overlay address."""
         self._echoes[address] = now
 

@@ -1,7 +1,9 @@
 """Echo packets: the small UDP datagrams whose answers are the only health there is.
 
-32 bytes, big endian: magic `SPWE` (4), version (1), kind (1), reserved zero (2), session (8), sequence (8), sent_at (8).
-The answer repeats the request byte for byte but for its kind, so an answer is never larger than its question (RFC 8085 section 6).
+36 bytes, big endian: magic `SPWE` (4), version (1), kind (1), reserved zero (2), session (8), sequence (8), sent_at (8), received (4).
+The answer repeats the request but for its kind, and for `received`: how many requests of that session have arrived, by which the asker tells packets
+lost on the way out from those lost on the way back. Zeros may follow, to find out what size of packet passes; an answer has as many of them as its
+question, so it is never larger (RFC 8085 section 6), and shows that such a packet passes both ways.
 """
 
 import struct
@@ -10,8 +12,10 @@ from enum import IntEnum
 
 PORT = 51821
 """UDP and TCP, on the overlay only."""
-_LAYOUT = struct.Struct("!4sBBHQQQ")
+_LAYOUT = struct.Struct("!4sBBHQQQI")
 SIZE = _LAYOUT.size
+MAX_SIZE = 1400
+"""With the heads of IPv4 and UDP (28) still more than any MTU of ours."""
 _MAGIC = b"SPWE"
 _VERSION = 1
 
@@ -31,23 +35,28 @@ class Echo:
     session: int
     sequence: int
     sent_at: int
+    received: int = 0
+    """In an answer: how many requests of this session have arrived, this one included, modulo 2^32; 0 in a request."""
+    size: int = SIZE
+    """Bytes in all, SIZE to MAX_SIZE; what is beyond SIZE is zeros."""
 
 
 def format_echo(echo: Echo) -> bytes:
     """Write an echo packet."""
-    return _LAYOUT.pack(_MAGIC, _VERSION, echo.kind, 0, echo.session, echo.sequence, echo.sent_at)
+    head = _LAYOUT.pack(_MAGIC, _VERSION, echo.kind, 0, echo.session, echo.sequence, echo.sent_at, echo.received)
+    return head.ljust(echo.size, b"\0")
 
 
 def parse_echo(data: bytes) -> Echo | None:
     """Read an echo packet; None for anything else."""
-    if len(data) != SIZE:
+    if not SIZE <= len(data) <= MAX_SIZE or any(data[SIZE:]):
         return None
-    magic, version, kind, reserved, session, sequence, sent_at = _LAYOUT.unpack(data)
+    magic, version, kind, reserved, session, sequence, sent_at, received = _LAYOUT.unpack_from(data)
     if (magic, version, reserved) != (_MAGIC, _VERSION, 0) or kind not in set(Kind):
         return None
-    return Echo(Kind(kind), session, sequence, sent_at)
+    return Echo(Kind(kind), session, sequence, sent_at, received, len(data))
 
 
-def answer(request: Echo) -> Echo:
-    """Answer a request."""
-    return replace(request, kind=Kind.ANSWER)
+def answer(request: Echo, received: int) -> Echo:
+    """Answer a request; `received` counts those that have arrived."""
+    return replace(request, kind=Kind.ANSWER, received=received % 2**32)

@@ -6,12 +6,12 @@ Removing the peer and adding it again begins a handshake at once. It costs the o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spokewire.network.names import WireGuardKey
 
 SILENT_S = 2.5
-"""Without any sign of life. A peer sends one echo a second and answers ours: five signs in that time, so that heavy loss alone is no silence."""
+"""Without any sign of life, after we asked for one: several echoes are on their way by then, so that heavy loss alone is no silence."""
 ANSWERER_WAITS_S = 1.5
 """How much longer than its peer the one that does not call first waits: a handshake has been answered by then, or was lost."""
 FIRST_PAUSE_S = 5.0
@@ -29,6 +29,8 @@ class Silence:
 
     heard_at: float
     """Its last sign of life, or when we began to listen."""
+    asked_at: float | None = None
+    """The first time that we asked for one since; None: we did not."""
     back_at: float | None = None
     """The first sign of life after its last silence; None: there was none yet."""
     forced_at: float | None = None
@@ -52,10 +54,15 @@ def calls_first(mine: int, theirs: int) -> bool:
     return mine < theirs
 
 
+def ask(silence: Silence, now: float) -> Silence:
+    """We asked for a sign of life."""
+    return replace(silence, asked_at=now) if silence.asked_at is None else silence
+
+
 def hear(silence: Silence, now: float) -> Silence:
     """A sign of life came."""
-    is_back = silence.back_at is None or now - silence.heard_at > SILENT_S
-    return Silence(now, now if is_back else silence.back_at)
+    was_silent = silence.asked_at is not None and now - silence.asked_at > SILENT_S
+    return Silence(now, back_at=now if was_silent or silence.back_at is None else silence.back_at)
 
 
 def choose_handshakes(peers: Sequence[Peer], now: float) -> list[WireGuardKey]:
@@ -72,11 +79,14 @@ def choose_handshakes(peers: Sequence[Peer], now: float) -> list[WireGuardKey]:
 
 def _is_due(peer: Peer, now: float) -> bool:
     silence, patience_s = peer.silence, 0.0 if peer.calls else ANSWERER_WAITS_S
+    if silence.asked_at is None:
+        return False
     if silence.forced_at is None:
-        return now - silence.heard_at >= SILENT_S + patience_s
+        return now - silence.asked_at >= SILENT_S + patience_s
     pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(silence.forced - 1, 10))
     return now - silence.forced_at >= pause_s + patience_s
 
 
 def _has_settled(hub: Silence, now: float) -> bool:
-    return hub.back_at is not None and now - hub.heard_at < SILENT_S and now - hub.back_at >= RESUME_S
+    is_heard = hub.asked_at is None or now - hub.asked_at < SILENT_S
+    return is_heard and hub.back_at is not None and now - hub.back_at >= RESUME_S

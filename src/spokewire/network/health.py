@@ -1,80 +1,24 @@
 """From echoes to a state: pure, with `now` as an argument."""
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
+from spokewire.network.probing import Trail
 from spokewire.network.status import PeerStatus, State
 
-WINDOW_S = 10.0
-ANSWER_TIMEOUT_S = 2.0
-"""An echo that takes longer is lost: no path worth the name has a round trip of two seconds."""
-SILENCE_S = 3.5
-"""Three echoes in a row, one a second, and half a second of jitter: then nothing comes back."""
-LOSS_DEGRADED_PCT = 15.0
-"""Above what a single lost echo makes of a window of ten."""
-LOSS_RECOVERED_PCT = 5.0
-"""Below the threshold that degrades, so that a loss in between changes nothing."""
-MIN_SAMPLES = 5
-"""With fewer echoes one lost packet would look like heavy loss."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One echo sent at `sent_at` (monotonic seconds); `rtt_ms` is None until, and unless, it came back."""
-
-    sequence: int
-    sent_at: float
-    rtt_ms: float | None = None
-
-
-@dataclass
-class EchoWindow:
-    """The echoes of the last ten seconds to one machine."""
-
-    started_at: float
-    samples: deque[Sample] = field(default_factory=deque)
-    last_answer_at: float | None = None
-
-    def sent(self, sequence: int, now: float) -> None:
-        """Note an echo that leaves now, and forget old ones."""
-        self.samples.append(Sample(sequence, now))
-        while self.samples and self.samples[0].sent_at < now - WINDOW_S - ANSWER_TIMEOUT_S:
-            self.samples.popleft()
-
-    def answered(self, sequence: int, now: float) -> bool:
-        """Note an answer; False if nothing waits for it (a duplicate, a stray, or too late)."""
-        for position, sample in enumerate(self.samples):
-            if sample.sequence == sequence and sample.rtt_ms is None and now - sample.sent_at <= ANSWER_TIMEOUT_S:
-                self.samples[position] = replace(sample, rtt_ms=(now - sample.sent_at) * 1000)
-                if self.last_answer_at is None or now - self.last_answer_at > SILENCE_S:
-                    self._forget_silence(sample.sent_at)
-                self.last_answer_at = now
-                return True
-        return False
-
-    def _forget_silence(self, until: float) -> None:
-        """Drop the echoes that were lost before the path came (back): the state has told that silence already; it is no loss of this path."""
-        self.samples = deque(sample for sample in self.samples if sample.sent_at >= until)
-
-    def rtt_ms(self) -> float | None:
-        """Median round trip of the window."""
-        times = sorted(sample.rtt_ms for sample in self.samples if sample.rtt_ms is not None)
-        middle = len(times) // 2
-        return (times[middle] + times[~middle]) / 2 if times else None
-
-    def loss_pct(self, now: float) -> float | None:
-        """Share of the window's echoes that are lost; those still on their way do not count. None without any."""
-        due = [
-            sample for sample in self.samples if sample.rtt_ms is not None or now - sample.sent_at > ANSWER_TIMEOUT_S
-        ]
-        if not due:
-            return None
-        return 100.0 * sum(sample.rtt_ms is None for sample in due) / len(due)
-
-    def last_answer_age_s(self, now: float) -> float | None:
-        """Seconds since an answer came; None if none ever did."""
-        return None if self.last_answer_at is None else now - self.last_answer_at
+SILENCE_S = 3.0
+LEAST_UNANSWERED = 5
+"""A missing answer makes us ask every quarter of a second: some ten echoes in three seconds. A line that loses a fifth of the packets each way loses
+ten round trips in a row once in sixty thousand seconds; one that loses a twentieth, never."""
+MIN_SAMPLES = 40
+"""With fewer echoes a few lost packets would look like heavy loss."""
+LOSS_DEGRADED_PCT = 25.0
+LOSS_RECOVERED_PCT = 15.0
+"""Of the last sixty echoes. A line that loses a twentieth each way loses a tenth of the round trips, one that loses a fifth more than a third: both
+thresholds are some three standard deviations from either, so that neither flaps."""
+FEW_SAMPLES = 6
+LOSS_SEVERE_PCT = 50.0
+"""Of those few that there are yet."""
 
 
 @dataclass(frozen=True)
@@ -85,33 +29,58 @@ class Health:
     reason: str
 
 
-def judge_echo(window: EchoWindow, before: State, now: float) -> Health:
-    """Judge one machine by its echoes. `before` gives the dead band: losses between the two thresholds change nothing."""
-    age = window.last_answer_age_s(now)
-    if age is None:
-        waited = now - window.started_at
-        if waited <= SILENCE_S:
-            return Health(State.STARTING, "no echo has come back yet")
-        return Health(State.DISCONNECTED, f"no echo has ever come back in {waited:.0f} s")
-    if age > SILENCE_S:
-        return Health(State.DISCONNECTED, f"no echo for {age:.0f} s")
-    loss = window.loss_pct(now)
-    if loss is not None and len(window.samples) >= MIN_SAMPLES:
-        threshold = LOSS_RECOVERED_PCT if before is State.DEGRADED else LOSS_DEGRADED_PCT
-        if loss > threshold:
-            return Health(State.DEGRADED, f"{loss:.0f} % of the echoes are lost")
+def judge_echo(trail: Trail, before: State, heard_at: float, now: float) -> Health:
+    """Judge one machine by our echoes to it. `before` gives the dead band; `heard_at`: its last sign of life of any kind.
+
+    Only an answered echo is health. What else is heard of it tells in which direction packets are lost.
+    """
+    since = trail.unanswered_since
+    if since is not None and trail.unanswered >= LEAST_UNANSWERED and now - since >= SILENCE_S:
+        return Health(State.DISCONNECTED, _tell_silence_of(trail, heard_at > since, now))
+    if trail.last_answer_at is None:
+        return Health(State.STARTING, "no echo has come back yet")
+    threshold = LOSS_RECOVERED_PCT if before is State.DEGRADED else LOSS_DEGRADED_PCT
+    count = len(trail.recent)
+    if count < MIN_SAMPLES:
+        threshold = LOSS_SEVERE_PCT
+    if count >= FEW_SAMPLES and 100.0 * trail.recent_lost / count > threshold:
+        return Health(State.DEGRADED, _tell_loss(trail, now))
     return Health(State.CONNECTED, "echoes come back")
+
+
+def _tell_silence_of(trail: Trail, is_heard: bool, now: float) -> str:
+    age_s = trail.last_answer_age_s(now)
+    what = (
+        f"no echo has ever come back in {now - trail.begins_at:.0f} s"
+        if age_s is None
+        else f"no echo for {age_s:.0f} s"
+    )
+    return f"{what}, although its own arrive here: packets are lost on the way out" if is_heard else what
+
+
+def _tell_loss(trail: Trail, now: float) -> str:
+    text = f"{100.0 * trail.recent_lost / len(trail.recent):.0f} % of the echoes are lost"
+    losses = trail.losses(now, 60.0)
+    if (
+        losses.out_pct is None
+        or losses.back_pct is None
+        or max(losses.out_pct, losses.back_pct) < LOSS_RECOVERED_PCT / 2
+    ):
+        return text
+    if losses.out_pct > 3 * losses.back_pct:
+        return f"{text}, nearly all on the way out"
+    return f"{text}, nearly all on the way back" if losses.back_pct > 3 * losses.out_pct else text
 
 
 def judge_node(hubs: Sequence[PeerStatus], peers: Sequence[PeerStatus], blocking: str) -> Health:
     """Judge a node by its hubs and peers. `blocking` names what stops it from keeping its tunnel; "" if nothing does.
 
-    Echoes outrank everything: while they come back, a blocked node is connected, and what blocks it is an issue. A single silent peer is that
-    peer's state, not this node's: it may simply be switched off.
+    Echoes outrank everything: while they come back, a blocked node is connected, and what blocks it is an issue; and one that only its peers answer
+    is degraded. A single silent peer is that peer's state, not this node's: it may simply be switched off.
     """
     alive = [hub for hub in hubs if hub.state in (State.CONNECTED, State.DEGRADED)]
     if not alive:
-        return _judge_cut_off(hubs, blocking)
+        return _judge_hubless(_judge_cut_off(hubs, blocking), peers)
     worse = [hub for hub in hubs if hub.state is not State.CONNECTED]
     if worse:
         return Health(State.DEGRADED, "; ".join(f"{hub.name}: {hub.reason}" for hub in worse))
@@ -119,6 +88,14 @@ def judge_node(hubs: Sequence[PeerStatus], peers: Sequence[PeerStatus], blocking
     if len(silent) > 1 and len(silent) == len(peers):
         return Health(State.DEGRADED, f"the hub answers, but none of {len(peers)} peers does")
     return Health(State.CONNECTED, "echoes come back from " + ", ".join(hub.name for hub in alive))
+
+
+def _judge_hubless(cut_off: Health, peers: Sequence[PeerStatus]) -> Health:
+    """A hub whose agent is dead may still relay: a node whose peers answer is not cut off, whatever its hubs do."""
+    answering = [peer for peer in peers if peer.state in (State.CONNECTED, State.DEGRADED)]
+    if cut_off.state is State.STARTING or not answering:
+        return cut_off
+    return Health(State.DEGRADED, f"{cut_off.reason}; echoes come back from {len(answering)} of {len(peers)} peers")
 
 
 def _judge_cut_off(hubs: Sequence[PeerStatus], blocking: str) -> Health:

@@ -20,6 +20,7 @@ from spokewire.network.status import HubStatus, HubView, Issue, NodeStatus, Peer
 
 ECHO_FRESH_S = 4.5
 """Echoes come once a second; this is the node's own limit for silence and one second for the way of the news."""
+MOST_PAIRS_TOLD = 5
 REPORT_FRESH_S = 8.0
 """Reports come every two seconds; three may be late."""
 
@@ -184,10 +185,25 @@ def _judge_node(name: str, evidence: Evidence) -> NodeOverview:
         last_echo_age_s=None if view is None else _rounded(view.last_echo_age_s),
         last_handshake_age_s=None if view is None else _rounded(view.last_handshake_age_s),
         agent=view is None or view.agent,
-        settings_version=None if told is None else told.settings_version,
-        peers=[] if told is None else told.peers,
+        settings_version=None if told is None else told.settings_version or None,
+        peers=[] if told is None else _list_peers(evidence, told),
         issues=[] if told is None else told.issues,
     )
+
+
+def _list_peers(evidence: Evidence, told: NodeStatus) -> list[PeerStatus]:
+    """What the node says of its peers. The ages in a report have grown since it was made."""
+    if evidence.answered is not None:
+        return told.peers
+    age_s = None if evidence.view is None else evidence.view.report_age_s
+    if age_s is None or not _reports(evidence, ECHO_FRESH_S):
+        return []
+
+    def aged(peer: PeerStatus) -> PeerStatus:
+        echo_age_s = None if peer.last_echo_age_s is None else peer.last_echo_age_s + age_s
+        return peer.model_copy(update={"last_echo_age_s": _rounded(echo_age_s)})
+
+    return [aged(peer) for peer in told.peers]
 
 
 def judge_evidence(evidence: Evidence) -> Health:
@@ -202,8 +218,8 @@ def judge_evidence(evidence: Evidence) -> Health:
         return _judge_alive(evidence, told)
     if evidence.answer is Answer.OK and evidence.answered is not None:
         return _judge_answering(evidence.answered, asked_hub=view is not None)
-    if _reports(evidence):
-        return Health(State.DISCONNECTED, "the tunnel is cut: the agent reports, but no echo comes through")
+    if _reports(evidence, ECHO_FRESH_S):
+        return _judge_reporting(told)
     return _judge_silent(evidence)
 
 
@@ -228,8 +244,16 @@ def _judge_answering(answered: NodeStatus, *, asked_hub: bool) -> Health:
         return Health(State.STARTING, answered.reason)
     if not asked_hub:
         return Health(answered.state, f"{answered.reason} (by its own word: the hub could not be asked)")
+    if answered.state is State.DEGRADED and _reaches_peers(answered):
+        return Health(State.DEGRADED, f"no echo arrives at the hub; {answered.reason}")
     why = answered.reason if answered.state is State.DISCONNECTED else "no echo arrives at the hub"
     return Health(State.DISCONNECTED, f"the tunnel is cut: the agent runs and answers, but {why}")
+
+
+def _judge_reporting(told: NodeStatus | None) -> Health:
+    if told is not None and told.state is State.DEGRADED and _reaches_peers(told):
+        return Health(State.DEGRADED, f"no echo arrives at the hub; {told.reason}")
+    return Health(State.DISCONNECTED, "the tunnel is cut: the agent reports, but no echo comes through")
 
 
 def _judge_silent(evidence: Evidence) -> Health:
@@ -256,17 +280,18 @@ def _handshake(view: HubView) -> str:
     return "no handshake with the hub yet" if age is None else f"last handshake with the hub {age:.0f} s ago"
 
 
-def _reports(evidence: Evidence) -> bool:
-    """Whether the agent's own report is fresh. A refused connection is fresher: whatever was reported before, the agent is dead now."""
-    view = evidence.view
-    if evidence.answer is Answer.REFUSED:
-        return False
-    return (
-        evidence.report is not None
-        and view is not None
-        and view.report_age_s is not None
-        and view.report_age_s <= REPORT_FRESH_S
-    )
+def _reports(evidence: Evidence, within_s: float = REPORT_FRESH_S) -> bool:
+    """Whether the agent's own report is fresh. A refused connection is fresher: whatever was reported before, the agent is dead now.
+
+    As a witness for echoes it must be as fresh as they are: an older one may be from before the node was cut off.
+    """
+    age_s = None if evidence.view is None else evidence.view.report_age_s
+    is_known = evidence.report is not None and age_s is not None and age_s <= within_s
+    return is_known and evidence.answer is not Answer.REFUSED
+
+
+def _reaches_peers(told: NodeStatus) -> bool:
+    return any(peer.state in (State.CONNECTED, State.DEGRADED) for peer in told.peers)
 
 
 def _newest(evidence: Evidence) -> NodeStatus | None:
@@ -332,6 +357,9 @@ def _sum_up(hubs: Sequence[HubOverview], nodes: Sequence[NodeOverview], missing:
     wrong = [machine.name for machine in machines if machine.state is not State.CONNECTED]
     absent = [item.name for item in missing]
     if not wrong and not absent:
+        unheard = _find_unheard(nodes)
+        if unheard:
+            return Health(State.STARTING, f"no echo has come back yet between {'; '.join(unheard)}")
         return Health(State.CONNECTED, f"{len(nodes)} nodes and {len(hubs)} hub connected")
     reason = "; ".join(
         part
@@ -346,6 +374,18 @@ def _sum_up(hubs: Sequence[HubOverview], nodes: Sequence[NodeOverview], missing:
         return Health(State.DEGRADED, reason)
     starting = any(machine.state is State.STARTING for machine in machines)
     return Health(State.STARTING if starting else State.DISCONNECTED, reason)
+
+
+def _find_unheard(nodes: Sequence[NodeOverview]) -> list[str]:
+    """Pairs of nodes that are both there, and that have not heard each other yet: no word can be said of them."""
+    present = {node.name for node in nodes}
+    pairs = {
+        " and ".join(sorted((node.name, peer.name)))
+        for node in nodes
+        for peer in node.peers
+        if peer.state is State.STARTING and peer.name in present
+    }
+    return sorted(pairs)[:MOST_PAIRS_TOLD]
 
 
 def _rounded(seconds: float | None) -> float | None:

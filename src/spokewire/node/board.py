@@ -1,6 +1,6 @@
 """What the node knows of itself at this moment: every loop writes its part, the status server and the reports read all of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -9,14 +9,19 @@ from spokewire.errors import SpokewireError
 from spokewire.host import clock, files
 from spokewire.host.identity import Identity
 from spokewire.host.logs import log
+from spokewire.network.events import SubjectKind
 from spokewire.network.health import Health, judge_node
 from spokewire.network.names import WireGuardKey
 from spokewire.network.roster import Roster
-from spokewire.network.status import Issue, NodeStatus, PeerStatus, State, WireGuardStatus
+from spokewire.network.status import Fix, Issue, NodeStatus, PeerStatus, State, WireGuardStatus
 from spokewire.network.topology import path_to
+from spokewire.node.late import find_late, tell_overdue
 from spokewire.node.probe import Watched
 
 _VERSION = version("spokewire")
+
+NoteChange = Callable[[float, str, SubjectKind, State, State, str], None]
+"""The history's: when (wall), who, what it is to us, state before and after, reason."""
 
 
 @dataclass
@@ -33,16 +38,27 @@ class Board:
     handshake_age_s: Callable[[WireGuardKey], float | None] = lambda _: None
     transferred: Callable[[WireGuardKey], tuple[int, int] | None] = lambda _: None
     """Bytes received from and sent to a WireGuard peer."""
+    fixes: Iterable[Fix] = ()
+    history_problem: Callable[[], Issue | None] = lambda: None
+    note_change: NoteChange = lambda *_: None
     issues: dict[str, Issue] = field(default_factory=dict)
     """By the loop that found it."""
+    roster_age_s: Callable[[], float | None] = lambda: None
     started_at: float = field(default_factory=clock.wall)
+    _turned: dict[str, float] = field(default_factory=dict)
+    """When each loop turned last, in monotonic seconds."""
     _health: Health = field(default_factory=lambda: Health(State.STARTING, "the agent is starting"))
     _since: float = field(default_factory=clock.wall)
 
-    def report(self, loop: str) -> Callable[[SpokewireError | None], None]:
-        """Make the callback by which a loop tells how it goes: an error is an open issue until the loop works again."""
+    def report(self, loop: str, *, turns: bool = True) -> Callable[[SpokewireError | None], None]:
+        """Make the callback by which a loop tells how it goes: an error is an open issue until the loop works again.
+
+        A loop that waits for news, which may never come, is not one that `turns`.
+        """
 
         def note(error: SpokewireError | None) -> None:
+            if turns:
+                self._turned[loop] = clock.monotonic()
             if error is None:
                 self.issues.pop(loop, None)
                 return
@@ -54,13 +70,8 @@ class Board:
 
     def status(self) -> NodeStatus:
         """The whole status, as /status shows it."""
-        hubs, peers = self._look()
-        blocking = self.issues.get("reconcile")
-        health = judge_node(hubs, peers, "" if blocking is None else blocking.text)
-        if health.state is not self._health.state:
-            self._since = clock.wall()
-            log.info("state changed", state=health.state, reason=health.reason)
-        self._health = health
+        hubs, peers, health = self.judge()
+        problem = self.history_problem()
         identity, plan = self.identity, None if self.roster is None else self.roster.plan
         number = None if identity is None else identity.token.grant.number
         if plan is None or number is None or not plan.holds(number):
@@ -76,13 +87,41 @@ class Board:
             wg=self.wireguard(),
             hubs=hubs,
             peers=peers,
-            issues=list(self.issues.values()),
+            issues=[
+                *self.issues.values(),
+                *([] if problem is None else [problem]),
+                *find_late(self._ages(), clock.wall()),
+            ],
+            fixes=list(self.fixes),
             settings_version=self.settings_version,
+            roster_age_s=_rounded(self.roster_age_s()),
+            loops={loop: round(age_s, 1) for loop, age_s in self._ages().items()},
             disk_free_gb=round(files.free_gigabytes(self.state_folder), 3),
             time=clock.wall(),
             started_at=self.started_at,
             version=_VERSION,
         )
+
+    def overdue(self) -> str:
+        """Which loops hang beyond hope, as a sentence; "" if none does."""
+        return tell_overdue(self._ages())
+
+    def judge(self) -> tuple[list[PeerStatus], list[PeerStatus], Health]:
+        """Judge this node by its hubs and peers, as they are now; return all three."""
+        hubs, peers = self._look()
+        blocking = self.issues.get("reconcile")
+        before, health = self._health, judge_node(hubs, peers, "" if blocking is None else blocking.text)
+        self._health = health
+        if health.state is not before.state:
+            self._since = clock.wall()
+            log.info("state changed", state=health.state, reason=health.reason)
+            name = "" if self.identity is None else self.identity.token.grant.name
+            self.note_change(self._since, name, "node", before.state, health.state, health.reason)
+        return hubs, peers, health
+
+    def _ages(self) -> dict[str, float]:
+        now = clock.monotonic()
+        return {loop: now - turned for loop, turned in self._turned.items()}
 
     def _look(self) -> tuple[list[PeerStatus], list[PeerStatus]]:
         if self.roster is None or self.roster.plan is None:
@@ -95,7 +134,8 @@ class Board:
             if watched is None:
                 continue
             is_hub = member.grant.role == "hub"
-            rtt_ms, loss_pct = watched.window.rtt_ms(), watched.window.loss_pct(now)
+            trail = watched.trail
+            rtt_ms, last_10s, last_1m = trail.rtt_ms(now), trail.losses(now, 10.0), trail.losses(now, 60.0)
             rx_bytes, tx_bytes = self.transferred(WireGuardKey(member.record.wireguard_key)) or (None, None)
             status = PeerStatus(
                 name=watched.name,
@@ -105,8 +145,12 @@ class Board:
                 reason=watched.health.reason,
                 since=watched.since,
                 rtt_ms=None if rtt_ms is None else round(rtt_ms, 3),
-                loss_pct=None if loss_pct is None else round(loss_pct, 1),
-                last_echo_age_s=_rounded(watched.window.last_answer_age_s(now)),
+                loss_pct=_rounded(last_10s.loss_pct),
+                loss_1m_pct=_rounded(last_1m.loss_pct),
+                loss_10m_pct=_rounded(trail.losses(now, 600.0).loss_pct),
+                lost_out_pct=_rounded(last_1m.out_pct),
+                lost_back_pct=_rounded(last_1m.back_pct),
+                last_echo_age_s=_rounded(trail.last_answer_age_s(now)),
                 last_handshake_age_s=_rounded(self.handshake_age_s(WireGuardKey(member.record.wireguard_key))),
                 rx_bytes=rx_bytes,
                 tx_bytes=tx_bytes,

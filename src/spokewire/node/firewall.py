@@ -11,7 +11,8 @@ def plan_rules(interface: str, overlay: tuple[IPv4Network, IPv6Network], admissi
     """The rules of a node.
 
     From the overlay: member nodes may reach the echo service and what the access rules open; a hub may only answer what this node asked
-    it; everybody else nothing. Nobody may pretend to come from the overlay by another way in.
+    it; everybody else nothing. Nobody may pretend to come from the overlay by another way in. TCP connections of machines behind this node
+    agree on segments that fit the interface, as those of the node itself do anyway.
     """
     v4, v6 = overlay
     openings = "\n".join(line for opening in admission.openings for line in _open(opening))
@@ -43,6 +44,10 @@ def plan_rules(interface: str, overlay: tuple[IPv4Network, IPv6Network], admissi
     chain published {{
 {openings}
         drop
+    }}
+    chain segments {{
+        type filter hook postrouting priority mangle; policy accept;
+        oifname "{interface}" tcp flags syn tcp option maxseg size set rt mtu
     }}"""
 
 

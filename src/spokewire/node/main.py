@@ -1,34 +1,37 @@
 """The node's agent: builds everything and runs it. Order of start: status server; identity; then sync, reconcile, probe, report."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from spokewire.api.client import HubClient
 from spokewire.api.serve import listen
-from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
+from spokewire.errors import Code, InputError, TemporaryError
 from spokewire.host import clock, files
 from spokewire.host.firewall import Firewall
 from spokewire.host.identity import Identity, describe_node, load_identity, refresh_record
 from spokewire.host.journal import Journal
 from spokewire.host.logs import log
 from spokewire.host.loops import Ending, keep_small, repeat, run_until_stopped
-from spokewire.network.addresses import AddressPlan
-from spokewire.network.documents import Grant, Member, Report, Result, TestRequest, sign, verify_request
-from spokewire.network.handshakes import calls_first
+from spokewire.host.monitor import watch_changes
+from spokewire.host.watchdog import Watchdog
+from spokewire.network.documents import Member, Report, sign
+from spokewire.network.events import EventCode, SubjectKind
+from spokewire.network.health import Health
 from spokewire.network.names import WireGuardKey, interface_name
-from spokewire.network.proof import PairResult, plan_pace
 from spokewire.network.roster import Roster
 from spokewire.network.rules import plan_admission
 from spokewire.network.topology import InterfaceSpec, plan_node
-from spokewire.node import probe, server
+from spokewire.node import mtu, probe, server
 from spokewire.node.board import Board
 from spokewire.node.firewall import plan_rules
-from spokewire.node.probe import Prober, Target
-from spokewire.node.prove import prove_peers
+from spokewire.node.fixes import Fixes
+from spokewire.node.history import History
+from spokewire.node.probe import Prober, Watched
 from spokewire.node.sync import RosterFile, Sync
+from spokewire.node.targets import plan_targets
+from spokewire.node.tests import Tests
 from spokewire.node.transfer import TransferService
 from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
 
@@ -40,8 +43,8 @@ SILENT_HUB_S = 1.5
 """One echo a second, and half a second of jitter."""
 LOOK_INTERVAL_S = 0.5
 """How often silence is looked for."""
+SUMMARY_INTERVAL_S = 60.0
 MAX_CONNECTIONS = 256
-MAX_TESTS = 4
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Settings:
 class Node:
     """All parts of a running node."""
 
-    def __init__(self, identity: Identity, board: Board) -> None:
+    def __init__(self, identity: Identity, board: Board, history: History) -> None:
         self._identity = identity
         self._grant = identity.token.grant
         self._board = board
@@ -69,17 +72,22 @@ class Node:
         self.interface = interface_name(self._grant.network_name)
         self.tunnel = Tunnel(self.interface, identity.key_file, public_key, self.journal)
         self.firewall = Firewall(self._grant.network_name, self.journal)
-        self.prober = Prober(self._report_now.set)
+        self.prober = Prober(self._judged)
         self.transfer = TransferService()
-        self.sync = Sync(identity, record, roster, self._roster_changed, self._test_requested, self._hub_found)
+        self.tests = Tests(identity, self.prober, lambda: self.sync.roster)
+        self.sync = Sync(identity, record, roster, self._roster_changed, self.tests.request, self._hub_found)
+        self.history = history
+        self.fixes = Fixes(history.note_event)
+        self.path_mtu = mtu.PathMtu(self.prober.service, self.tunnel.lifted, board, self.fixes, self._look_again)
+        self._wanted: tuple[InterfaceSpec, str] | None = None
         self._address = ""
         self._forced: set[WireGuardKey] = set()
         """Peers with which the next `reconcile` shakes hands anew."""
-        self._requests: asyncio.Queue[tuple[TestRequest, HubClient]] = asyncio.Queue(MAX_TESTS)
-        self._seen_tests: set[str] = set()
-        board.identity, board.roster = identity, roster
+        board.identity, board.roster, board.fixes = identity, roster, self.fixes.newest
+        history.keep_in(identity.folder, self._grant.name, self._grant.network_name)
+        history.note_start(clock.wall(), self._grant.name, version("spokewire"))
         board.wireguard, board.handshake_age_s = self.tunnel.status, self.tunnel.handshake_age_s
-        board.transferred = self.tunnel.transferred
+        board.transferred, board.roster_age_s = self.tunnel.transferred, self.sync.age_s
 
     async def reconcile(self) -> None:
         """Bring the machine in line with the roster: firewall before tunnel, so that nothing is open for a moment."""
@@ -88,21 +96,34 @@ class Node:
         if roster.is_revoked(self._grant):
             await asyncio.to_thread(self._undo)
         self._refuse_expired(roster, now)
-        wanted, plan = plan_node(roster, self._grant, now), roster.plan
+        wanted, plan = self.path_mtu.fit(plan_node(roster, self._grant, now)), roster.plan
         if wanted is None or plan is None:
             return
         await asyncio.to_thread(self.tunnel.check_overlaps, plan.cidr)
         rules = plan_rules(self.interface, (plan.cidr, plan.ula), plan_admission(roster, self._grant, now))
-        await asyncio.to_thread(self.firewall.reconcile, rules)
+        is_as_before = (wanted, rules) == self._wanted
+        rewritten = await asyncio.to_thread(self.firewall.reconcile, rules)
         forced, self._forced = self._forced, set()
         await self.tunnel.forget_peers(forced)
-        await self.tunnel.reconcile(wanted)
+        changes = await self.tunnel.reconcile(wanted)
+        if is_as_before:
+            if rewritten:
+                self.fixes.cured("firewall-altered", self._grant.name, "the firewall's rules were written anew")
+            for repair in [] if forced else changes:
+                self.fixes.cured(repair.code, self._grant.name, repair.text)
+                self.prober.hurry()
+        self._wanted = wanted, rules
         address = str(plan.address(self._grant.number))
         if self._address != address:
             await self.prober.service.open(address)
             await self.transfer.open(address)
             self._address = address
-        self.prober.watch(_plan_targets(roster.members(now), self._grant, wanted, plan), forced)
+        before = {watched.name for watched in self.prober.watched.values()}
+        self.prober.watch(plan_targets(roster.members(now), self._grant, wanted, plan), forced)
+        for name in before - {watched.name for watched in self.prober.watched.values()}:
+            self.history.note_event(now, EventCode.MACHINE_LEFT, name, f"{name} is no longer in the roster")
+        self.prober.note_traffic(self.tunnel.traffic())
+        self.path_mtu.watch(self.prober.watched)
         self._board.watched, self._board.settings_version = self.prober.watched, roster.version
 
     async def watch_device(self) -> None:
@@ -114,12 +135,21 @@ class Node:
             await asyncio.sleep(RECONCILE_INTERVAL_S)
 
     async def look_for_silence(self) -> None:
-        """Shake hands anew with peers that nothing is heard of."""
-        forced = self.prober.force_handshakes()
-        if forced:
-            log.info("peers are silent: shaking hands again", peers=len(forced))
-            self._forced |= forced
+        """Shake hands anew with peers that nothing is heard of, and look at what came of it before."""
+        alive = {w.name for w in self.prober.watched.values() if w.silence.asked_at is None and w.silence.forced == 0}
+        self.fixes.look(alive.__contains__)
+        for watched in self.prober.force_handshakes():
+            log.info("peer is silent: shaking hands again", peer=watched.name)
+            self.fixes.tried(
+                "tunnel-silent" if watched.target.is_hub else "peer-silent", watched.name, "a new handshake"
+            )
+            self._forced |= {watched.target.peer} if watched.target.peer is not None else set()
             self._look_again.set()
+
+    async def summarise(self) -> None:
+        """Hand a summary of the echoes to the history."""
+        for name, echoes in self.prober.take_summaries().items():
+            self.history.note_probes(clock.wall(), name, echoes.due, echoes.lost, echoes.rtt_avg_ms, echoes.rtt_max_ms)
 
     async def report(self) -> None:
         """Hand our signed status to every hub that we follow."""
@@ -138,37 +168,31 @@ class Node:
         if crowd > REPORT_INTERVAL_S:
             await asyncio.sleep(crowd - REPORT_INTERVAL_S)
 
-    async def prove(self) -> None:
-        """Carry out the operator's test requests, one after the other."""
-        while True:
-            request, client = await self._requests.get()
-            targets = [target for source, target in request.pairs if source == self._grant.name]
-            pairs = await self._prove_peers(targets, request)
-            result = Result(grant=self._identity.token.grant_text, test=request.id, pairs=tuple(pairs))
-            try:
-                await client.submit_report(sign(result, self._identity.token.grant_key))
-            except SpokewireError as error:
-                log.warning("result not delivered", code=error.code, error=error.message)
-
     def parts(self) -> dict[str, Coroutine[object, object, None]]:
         """The loops, by name."""
         note = self._board.report
         return {
-            "sync": self.sync.run(note("sync")),
+            "sync": self.sync.run(note("sync", turns=False)),
             "reconcile": repeat(
                 "reconcile", self.reconcile, RECONCILE_INTERVAL_S, wake=self._look_again, report=note("reconcile")
             ),
-            "probe": repeat("probe", self.prober.step, probe.INTERVAL_S / 2, report=note("probe")),
-            "silence": repeat("silence", self.look_for_silence, LOOK_INTERVAL_S),
+            "probe": repeat("probe", self.prober.step, probe.TICK_S, report=note("probe")),
+            "mtu": repeat("mtu", self.path_mtu.step, mtu.STEP_S, report=note("mtu")),
+            "history": self.history.run(),
+            "summary": repeat("summary", self.summarise, SUMMARY_INTERVAL_S, report=note("summary")),
+            "silence": repeat("silence", self.look_for_silence, LOOK_INTERVAL_S, report=note("silence")),
             "report": repeat("report", self.report, REPORT_INTERVAL_S, wake=self._report_now, report=lambda _: None),
-            "prove": self.prove(),
+            "tests": self.tests.run(),
             "device": self.watch_device(),
+            "changes": watch_changes(self._look_again.set),
         }
 
     async def close(self, ending: Ending) -> None:
         """Close what is open; unless another daemon takes over, undo all that the journal names."""
+        self.history.note_stop(clock.wall(), self._grant.name, ending)
         self.prober.service.close()
         self.transfer.close()
+        await asyncio.to_thread(self.history.close)
         if ending is Ending.STOP:
             await asyncio.to_thread(self._undo)
 
@@ -182,17 +206,16 @@ class Node:
                 case _:
                     self.journal.cross_out(kind, subject)
 
-    async def _prove_peers(self, targets: list[str], request: TestRequest) -> list[PairResult]:
-        plan, nodes = self.sync.roster.plan, self.sync.roster.nodes(clock.wall())
-        numbers = {} if plan is None else {str(node.name): str(plan.address(node.grant.number)) for node in nodes}
-        known = {target: numbers[target] for target in targets if target in numbers}
-        unknown = [
-            PairResult(source=self._grant.name, target=target, error=f"{self._grant.name} does not know {target}")
-            for target in targets
-            if target not in numbers
-        ]
-        proved = await prove_peers(self._grant.name, known, self.prober, request.step, plan_pace(request.pairs))
-        return proved + unknown
+    def _judged(self, watched: Watched, before: Health) -> None:
+        """The state of a machine that we watch has changed."""
+        kind: SubjectKind = "hub" if watched.target.is_hub else "peer"
+        health = watched.health
+        self.history.note_change(clock.wall(), watched.name, kind, before.state, health.state, health.reason)
+        if watched.target.is_hub:
+            self.prober.hurry()
+        self._board.judge()
+        self._look_again.set()
+        self._report_now.set()
 
     def _roster_changed(self, roster: Roster) -> None:
         self._board.roster = roster
@@ -204,26 +227,15 @@ class Node:
         WireGuard itself would notice only after 15 s of silence (KEEPALIVE_TIMEOUT and REKEY_TIMEOUT, paper section 6.1), so the next
         `reconcile` makes the peer anew, which shakes hands at once.
         """
-        plan = self.sync.roster.plan
-        watched = None if plan is None else self.prober.watched.get(str(plan.address(hub.grant.number)))
+        watched = next((w for w in self.prober.watched.values() if w.name == hub.name), None)
         if watched is None:
             return
-        age_s = watched.window.last_answer_age_s(clock.monotonic())
+        age_s = watched.trail.last_answer_age_s(clock.monotonic())
         if age_s is None or age_s > SILENT_HUB_S:
             log.info("hub is back, its echoes are not: shaking hands again", hub=hub.name)
+            self.fixes.tried("tunnel-silent", hub.name, "a new handshake")
             self._forced.add(WireGuardKey(hub.record.wireguard_key))
             self._look_again.set()
-
-    def _test_requested(self, text: str, client: HubClient) -> None:
-        try:
-            request = verify_request(text, self._identity.token.root, self._identity.token.network, clock.wall())
-        except InputError as error:
-            log.warning("test request refused", code=error.code, reason=error.message)
-            return
-        if request.id in self._seen_tests or self._requests.full():
-            return
-        self._seen_tests.add(request.id)
-        self._requests.put_nowait((request, client))
 
     def _refuse_expired(self, roster: Roster, now: float) -> None:
         if roster.is_revoked(self._grant):
@@ -240,29 +252,13 @@ class Node:
             )
 
 
-def _plan_targets(members: Iterable[Member], me: Grant, wanted: InterfaceSpec, plan: AddressPlan) -> dict[str, Target]:
-    """Whom to send echoes to, by overlay address: every other machine with an agent."""
-    peers = {peer.public_key for peer in wanted.peers}
-    targets = {}
-    for member in members:
-        if member.grant.id == me.id or not member.grant.agent:
-            continue
-        key, is_hub = WireGuardKey(member.record.wireguard_key), member.grant.role == "hub"
-        targets[str(plan.address(member.grant.number))] = Target(
-            name=member.name,
-            is_hub=is_hub,
-            peer=key if key in peers else None,
-            calls=is_hub or calls_first(me.number, member.grant.number),
-        )
-    return targets
-
-
 async def run(settings: Settings) -> None:
     """Run a node until it is told to stop; then nothing of it is left on the machine but its state folder."""
     keep_small()
-    board = Board(settings.state_folder)
+    board, history = Board(settings.state_folder), History()
+    board.note_change, board.history_problem = history.note_change, history.problem
     listener = listen(settings.status_port)
-    app = server.build(board.status, clock.monotonic)
+    app = server.build(board.status, clock.monotonic, history.tell)
     ready: asyncio.Queue[Node] = asyncio.Queue(1)
     lock: files.Lock | None = None
 
@@ -275,7 +271,7 @@ async def run(settings: Settings) -> None:
             identity.folder / "lock", f"Another node of {identity.token.grant.network_name} runs on this machine."
         )
         lock.acquire()
-        node = Node(identity, board)
+        node = Node(identity, board, history)
         ready.put_nowait(node)
         log.info(
             "node started",
@@ -293,4 +289,9 @@ async def run(settings: Settings) -> None:
         if lock is not None:
             lock.release()
 
-    await run_until_stopped({"status": listener.serve(app, MAX_CONNECTIONS), "node": live()}, close)
+    parts = {
+        "watchdog": Watchdog(board.overdue).run(),
+        "status": listener.serve(app, MAX_CONNECTIONS),
+        "node": live(),
+    }
+    await run_until_stopped(parts, close)

@@ -1,108 +1,151 @@
-"""Echoes to every hub and peer, about one a second each, and what they say."""
+"""Echoes to every hub and peer, as often as each matters now, and what they say."""
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from statistics import median
 
 from spokewire.host import clock
-from spokewire.host.echo import EchoService
-from spokewire.network.handshakes import ANSWERER_WAITS_S, Peer, Silence, choose_handshakes, hear
-from spokewire.network.health import ANSWER_TIMEOUT_S, EchoWindow, Health, judge_echo
+from spokewire.host.echo import Answer, EchoService
+from spokewire.network.handshakes import ANSWERER_WAITS_S, Peer, Silence, ask, choose_handshakes, hear
+from spokewire.network.health import Health, judge_echo
 from spokewire.network.names import WireGuardKey
+from spokewire.network.probing import (
+    ANSWER_TIMEOUT_S,
+    INTERVAL_S,
+    Interest,
+    Summary,
+    Trail,
+    find_interval_s,
+    find_median,
+)
 from spokewire.network.status import State
+from spokewire.node.targets import Target
 
-INTERVAL_S = 1.0
-
-
-@dataclass(frozen=True)
-class Target:
-    """A machine to watch. `peer`: its key where it is a WireGuard peer of ours, None where its packets come through a hub that is.
-
-    `calls`: whether we call it first; else we wait a moment for its call, because two handshakes that cross end each other.
-    """
-
-    name: str
-    is_hub: bool
-    peer: WireGuardKey | None
-    calls: bool
+TICK_S = 0.1
+HURRY_PER_S = 20.0
+JITTER = 0.1
+ACTIVE_S = 10.0
+"""How long a peer counts as one with traffic after its last."""
+ECHO_WIRE_BYTES = 96
+"""What WireGuard counts for one echo packet: 16 of its own head, 64 of padded inner packet, 16 of tag (paper section 5.4.6)."""
+SEALING_BYTES = 47
+"""WireGuard's head and tag, and at most 15 of padding."""
+IDLE_BYTES = 400
+"""Handshakes and keepalives: below this no application spoke."""
 
 
 @dataclass
 class Watched:
-    """One machine that we send echoes to. `since` is wall time."""
+    """One machine that we send echoes to. `since` is wall time, other instants are monotonic."""
 
     target: Target
     address: str
-    window: EchoWindow
+    trail: Trail
     health: Health
     since: float
     silence: Silence
+    due_at: float
+    """When to ask next, unless an answer is missing before."""
+    asked_at: float = 0.0
+    active_until: float = 0.0
+    packets: int = 0
+    """Echo packets of either direction since the traffic was counted last."""
+    sized_bytes: int = 0
+    """What echoes of chosen sizes made of it."""
+    bytes_counted: int | None = None
 
     @property
     def name(self) -> str:
         """The machine's name."""
         return self.target.name
 
+    def note_sized(self, size: int, packets: int = 1) -> None:
+        """Note packets of a chosen size, of either direction, that carry our echoes."""
+        self.sized_bytes += packets * (size + SEALING_BYTES)
+
+    def interest(self, now: float) -> Interest:
+        """How much we want to know of it while nothing is missing."""
+        if self.target.is_hub:
+            return Interest.HUB
+        return Interest.ACTIVE if now < self.active_until else Interest.IDLE
+
+    def is_suspect(self, now: float) -> bool:
+        """Whether an answer is missing, and it is not known yet whether that means anything."""
+        return self.trail.is_suspect(now) and self.health.state is not State.DISCONNECTED
+
+
+Changed = Callable[[Watched, Health], None]
+"""Called with a machine whose state has changed, and the health before."""
+
 
 class Prober:
     """Sends echoes and judges the answers."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self.service = EchoService(answered=self._answered, asked=self._heard)
+    def __init__(self, changed: Changed) -> None:
+        self.service = EchoService(answered=self._answered, asked=self._was_asked)
         self.watched: dict[str, Watched] = {}
         """By overlay address."""
         self._changed = changed
-        self._sequence = 0
         self._measuring: dict[int, float | None] = {}
         self._measured = asyncio.Event()
+        self._measurements = 0
 
     def watch(self, targets: Mapping[str, Target], ask_now: Collection[WireGuardKey] = ()) -> None:
         """Watch exactly these machines, by overlay address. One that is reached in another way than before is watched anew.
 
         Those peers of `ask_now` get an echo at once: it begins the handshake.
         """
+        now = clock.monotonic()
         self.watched = {
             address: known
             if (known := self.watched.get(address)) is not None and known.target == target
-            else _begin(target, address)
+            else _begin(target, address, now)
             for address, target in targets.items()
         }
         for watched in self.watched.values():
             if watched.target.peer in ask_now:
-                self.ask(watched)
+                self._ask(watched, now)
 
     async def step(self) -> None:
-        """Judge what has come back, and send one echo to everybody, spread over the interval."""
-        self.judge()
+        """Judge everybody, and ask those whose time has come."""
         now = clock.monotonic()
-        targets = [watched for watched in self.watched.values() if watched.window.started_at <= now]
-        random.shuffle(targets)
-        for watched in targets:
-            self.ask(watched)
-            if len(targets) > 1:
-                await asyncio.sleep(INTERVAL_S / 2 / len(targets) * random.random())  # noqa: S311 - jitter
+        machines = list(self.watched.values())
+        crowd = Counter(watched.interest(now) for watched in machines)
+        suspects = sum(watched.is_suspect(now) for watched in machines)
+        for watched in machines:
+            watched.trail.settle(now)
+            self._judge(watched, now)
+            interest = watched.interest(now)
+            if now >= watched.due_at:
+                self._ask(watched, now)
+                jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
+                watched.due_at = now + find_interval_s(interest, crowd[interest]) * jitter
+            elif watched.is_suspect(now) and now >= watched.asked_at + find_interval_s(Interest.SUSPECT, suspects):
+                self._ask(watched, now, extra=True)
 
-    def judge(self) -> None:
-        """Judge every watched machine by the echoes until now."""
-        now, wall, changed = clock.monotonic(), clock.wall(), False
+    def hurry(self) -> None:
+        """Ask everybody soon: something happened that may concern all of them."""
+        now = clock.monotonic()
+        for position, watched in enumerate(self.watched.values()):
+            watched.due_at = min(watched.due_at, now + position / HURRY_PER_S)
+
+    def note_traffic(self, counters: Mapping[WireGuardKey, int]) -> None:
+        """Take WireGuard's byte counters: a peer with more bytes than our own echoes make has traffic, and is asked more often."""
+        now = clock.monotonic()
         for watched in self.watched.values():
-            health = judge_echo(watched.window, watched.health.state, now)
-            if health.state is not watched.health.state:
-                watched.since = wall
-                changed = True
-            watched.health = health
-        if changed:
-            self._changed()
+            counted = None if watched.target.peer is None else counters.get(watched.target.peer)
+            before, packets = watched.bytes_counted, watched.packets
+            own_bytes = packets * ECHO_WIRE_BYTES + watched.sized_bytes
+            watched.bytes_counted, watched.packets, watched.sized_bytes = counted, 0, 0
+            if counted is None or before is None:
+                continue
+            if counted - before - own_bytes > IDLE_BYTES:
+                watched.active_until = now + ACTIVE_S
+                watched.due_at = min(watched.due_at, now + INTERVAL_S[Interest.ACTIVE])
 
-    def ask(self, watched: Watched) -> None:
-        """Send one echo."""
-        self._sequence += 1
-        watched.window.sent(self._sequence, clock.monotonic())
-        self.service.ask(watched.address, self._sequence)
-
-    def force_handshakes(self) -> set[WireGuardKey]:
+    def force_handshakes(self) -> list[Watched]:
         """Choose the silent peers with which to shake hands anew, and note that it is done."""
         now = clock.monotonic()
         peers = {w.target.peer: w for w in self.watched.values() if w.target.peer is not None}
@@ -112,16 +155,20 @@ class Prober:
         for key in chosen:
             silence = peers[key].silence
             peers[key].silence = replace(silence, forced_at=now, forced=silence.forced + 1)
-        return set(chosen)
+        return [peers[key] for key in chosen]
+
+    def take_summaries(self) -> dict[str, Summary]:
+        """What the echoes since the last call say, by the machine's name."""
+        return {watched.name: watched.trail.take_summary() for watched in self.watched.values()}
 
     async def measure(self, address: str, count: int, spacing_s: float) -> tuple[float | None, float]:
         """Send that many echoes to an address; return the median round trip in ms (None: none came back) and the loss in percent."""
         sent: dict[int, float] = {}
         for _ in range(count):
-            self._sequence += 1
-            self._measuring[self._sequence] = None
-            sent[self._sequence] = clock.monotonic()
-            self.service.ask(address, self._sequence)
+            self._measurements += 1
+            self._measuring[self._measurements] = None
+            sent[self._measurements] = clock.monotonic()
+            self.service.ask(address, self._measurements, measuring=True)
             await asyncio.sleep(spacing_s)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -131,35 +178,57 @@ class Prober:
         except TimeoutError:
             pass
         times = [(at - sent[sequence]) * 1000 for sequence in sent if (at := self._measuring.pop(sequence)) is not None]
-        return (median(times) if times else None), 100.0 * (count - len(times)) / count
+        return find_median(times), 100.0 * (count - len(times)) / count
 
-    def _answered(self, address: str, sequence: int, now: float) -> None:
-        if sequence in self._measuring:
-            self._measuring[sequence] = now
-            self._measured.set()
+    def _ask(self, watched: Watched, now: float, *, extra: bool = False) -> None:
+        watched.asked_at = now
+        watched.packets += 1
+        watched.silence = ask(watched.silence, now)
+        self.service.ask(watched.address, watched.trail.send(now, extra=extra))
+
+    def _judge(self, watched: Watched, now: float) -> None:
+        before = watched.health
+        watched.health = judge_echo(watched.trail, before.state, watched.silence.heard_at, now)
+        if watched.health.state is not before.state:
+            watched.since = clock.wall()
+            self._changed(watched, before)
+
+    def _answered(self, answer: Answer) -> None:
+        if answer.measuring:
+            if answer.sequence in self._measuring:
+                self._measuring[answer.sequence] = answer.at
+                self._measured.set()
             return
-        self._heard(address, now)
-        watched = self.watched.get(address)
-        if (
-            watched is not None
-            and watched.window.answered(sequence, now)
-            and watched.health.state in (State.STARTING, State.DISCONNECTED)
-        ):
-            self.judge()
-
-    def _heard(self, address: str, now: float) -> None:
-        """A sign of life. What comes from an overlay address was encrypted by its owner, or by the hub that routes for it."""
-        watched = self.watched.get(address)
+        watched = self.watched.get(answer.address)
         if watched is None:
             return
+        watched.packets += 1
+        self._hear(watched, answer.at)
+        was_down = watched.health.state in (State.STARTING, State.DISCONNECTED)
+        if watched.trail.answer(answer.sequence, answer.received, answer.at):
+            if was_down:
+                watched.trail.forget_outage()
+            if watched.health.state in (State.STARTING, State.DISCONNECTED):
+                self._judge(watched, answer.at)
+
+    def _was_asked(self, address: str, _session: int, now: float) -> None:
+        watched = self.watched.get(address)
+        if watched is not None:
+            watched.packets += 2
+            self._hear(watched, now)
+
+    def _hear(self, watched: Watched, now: float) -> None:
+        """A sign of life. What comes from an overlay address was encrypted by its owner, or by the hub that routes for it."""
         watched.silence = hear(watched.silence, now)
-        if watched.window.started_at > now:
-            watched.window.started_at = now
-            self.ask(watched)
+        if watched.trail.sequence == 0 or (
+            watched.health.state is State.DISCONNECTED and now - watched.asked_at > TICK_S
+        ):
+            # It is there: whatever we waited for is over.
+            watched.trail.begins_at = min(watched.trail.begins_at, now)
+            self._ask(watched, now)
 
 
-def _begin(target: Target, address: str) -> Watched:
-    now = clock.monotonic()
+def _begin(target: Target, address: str, now: float) -> Watched:
     begins_at = now if target.calls or target.peer is None else now + ANSWERER_WAITS_S
     health = Health(State.STARTING, "no echo has come back yet")
-    return Watched(target, address, EchoWindow(begins_at), health, clock.wall(), Silence(now))
+    return Watched(target, address, Trail(begins_at), health, clock.wall(), Silence(now), due_at=begins_at)

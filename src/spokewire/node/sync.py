@@ -68,6 +68,7 @@ class Sync:
         self._test = test
         self._found = found
         self._more_hubs = asyncio.Event()
+        self._followed_until: float | None = None
         self._scopes: dict[tuple[str, ...], asyncio.Timeout] = {}
         """What ends each stream."""
 
@@ -92,7 +93,17 @@ class Sync:
         self.roster = merged.roster
         self._changed(self.roster)
         self._more_hubs.set()
-        self._file.store(self.roster)
+        try:
+            self._file.store(self.roster)
+        except SpokewireError as error:
+            # It is in force; only a restart would not know it, and asks a hub.
+            log.warning("roster not stored", code=error.code, error=error.message)
+
+    def age_s(self) -> float | None:
+        """Seconds since a hub last confirmed the roster: 0 while we follow one; None if none has since the start."""
+        if self.clients:
+            return 0.0
+        return None if self._followed_until is None else clock.monotonic() - self._followed_until
 
     def doubt(self, client: HubClient) -> None:
         """Another request to this hub failed: its stream, which is silent by nature, may be dead without knowing. Follow it anew."""
@@ -117,6 +128,7 @@ class Sync:
                     log.info("stream given up", hub=client.member.name)
                 finally:
                     self.clients.pop(urls, None)
+                    self._followed_until = clock.monotonic()
             raise TemporaryError(Code.API_UNREACHABLE, f"{url} ended the roster stream.")
 
         await repeat(f"sync {urls[0]}", step, 0.0, report=report, backoff=Backoff(longest_s=LONGEST_BACKOFF_S))

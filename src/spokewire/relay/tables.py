@@ -28,7 +28,7 @@ class Tables:
 
     def exists(self) -> bool:
         """Whether the table is there."""
-        return self._nftables.list_table(rules.FAMILY, self.table) is not None
+        return self._nftables.has_chain(rules.FAMILY, self.table, "ingress")
 
     def install(self, installs: Iterable[tuple[Install, float]]) -> None:
         """Queue labels, each with its remaining seconds."""

@@ -33,6 +33,7 @@ Received = Callable[[bytes, Endpoint], None]
 _SO_ATTACH_FILTER = 26
 _SOL_PACKET = 263
 _PACKET_STATISTICS = 6
+_PACKET_IGNORE_OUTGOING = 23
 _IP_FREEBIND = 15
 _IPV6_FREEBIND = 78
 _IPV6_CHECKSUM = 7
@@ -184,6 +185,8 @@ def _listen(program: list[Instruction], room_bytes: int) -> socket.socket:
     line = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
     line.setblocking(False)
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room_bytes)
+    # Else the kernel would copy the head of every packet that leaves, only to ask the program about it.
+    line.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
     _attach(line, DROP_ALL)
     with contextlib.suppress(BlockingIOError):
         while True:

@@ -4,7 +4,7 @@ Only differences are written. Writing a peer that is right would be harmless to 
 undoes roaming, a removed peer ends its session.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -61,6 +61,9 @@ class SetPeer:
 
 Change = SetInterface | RemovePeer | SetPeer
 
+ROAMED = "its endpoint is one that nobody vouches for"
+OTHER_FAMILY = "its endpoint is of the family that we have no route for, or no longer prefer"
+
 
 def parse_dump(text: str) -> InterfaceObserved:
     """Parse `wg show INTERFACE dump` (wg(8)); ValueError if it is not one."""
@@ -77,13 +80,14 @@ def parse_dump(text: str) -> InterfaceObserved:
 
 
 def diff_interface(
-    wanted: InterfaceSpec, public_key: WireGuardKey, observed: InterfaceObserved, endpoints: Mapping[str, str]
+    wanted: InterfaceSpec, public_key: WireGuardKey, observed: InterfaceObserved, endpoints: Mapping[str, Sequence[str]]
 ) -> list[Change]:
     """Plan the changes: the interface first, then removals, then peers, each in a stable order.
 
-    `endpoints` holds what each wanted `host:port` resolves to now. A peer's endpoint is set when the peer is added and when what we want of
-    it changes; one that merely roamed is left alone (whether it roamed rightly is a question for healing, not for this difference). A peer
-    cannot roam from IPv4 to IPv6 or back by itself, because it answers where we call: such a difference is a change of our own routes.
+    `endpoints` holds every place that each wanted `host:port` resolves to now, the one to use first. A peer's endpoint is set when the peer is
+    added, and when it is at a place that nobody vouches for: it roamed to where a packet seemed to come from, or its address has changed. A peer
+    whose endpoint we do not know is left where it roamed. A peer cannot roam from IPv4 to IPv6 or back by itself, because it answers where we
+    call: such a difference is a change of our own routes.
     """
     changes: list[Change] = []
     if observed.public_key != public_key:
@@ -98,10 +102,10 @@ def diff_interface(
     keys = {peer.public_key for peer in wanted.peers}
     changes += [RemovePeer(key, "it is not a member") for key in sorted(set(observed.peers) - keys)]
     for peer in wanted.peers:
-        endpoint = None if peer.endpoint is None else endpoints.get(peer.endpoint)
-        reason = _difference(peer, endpoint, observed.peers.get(peer.public_key))
+        places = () if peer.endpoint is None else endpoints.get(peer.endpoint, ())
+        reason = _difference(peer, places, observed.peers.get(peer.public_key))
         if reason:
-            changes.append(SetPeer(peer, endpoint, reason))
+            changes.append(SetPeer(peer, places[0] if places else None, reason))
     return changes
 
 
@@ -145,18 +149,18 @@ def format_wg_quick(spec: InterfaceSpec, private_key: str, comment: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _difference(peer: PeerSpec, endpoint: str | None, observed: PeerObserved | None) -> str:
+def _difference(peer: PeerSpec, places: Sequence[str], observed: PeerObserved | None) -> str:
     if observed is None:
         return "it is missing"
-    if observed.allowed_ips != peer.allowed_ips:
-        return "its allowed IPs differ"
-    if observed.keepalive_s != peer.keepalive_s:
-        return "its keepalive differs"
-    if endpoint is not None and observed.endpoint is None:
-        return "it has no endpoint"
-    if endpoint is not None and _is_ipv6(endpoint) != _is_ipv6(observed.endpoint or ""):
-        return "its endpoint is of the family that we have no route for, or no longer prefer"
-    return ""
+    endpoint = observed.endpoint if places else None
+    reasons = (
+        (observed.allowed_ips != peer.allowed_ips, "its allowed IPs differ"),
+        (observed.keepalive_s != peer.keepalive_s, "its keepalive differs"),
+        (bool(places) and endpoint is None, "it has no endpoint"),
+        (endpoint is not None and endpoint not in places, ROAMED),
+        (endpoint is not None and _is_ipv6(places[0]) != _is_ipv6(endpoint), OTHER_FAMILY),
+    )
+    return next((reason for differs, reason in reasons if differs), "")
 
 
 def _is_ipv6(endpoint: str) -> bool:

@@ -35,6 +35,8 @@ class Device:
         self.name = name
         self._links = links
         self._journal = journal
+        self.made = 0
+        """How often it was made since the start."""
 
     async def ensure(self) -> Implementation:
         """Make the device if it is not there; an existing one of ours is kept with its sessions."""
@@ -68,6 +70,7 @@ class Device:
 
     async def _make(self) -> Implementation:
         self._journal.write("device", self.name)
+        self.made += 1
         if await asyncio.to_thread(self._links.add_wireguard, self.name):
             return Implementation.KERNEL
         if not processes.installed("wireguard-go"):

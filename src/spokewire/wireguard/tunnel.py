@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -16,7 +18,14 @@ from spokewire.network.names import WireGuardKey
 from spokewire.network.status import WireGuardStatus
 from spokewire.network.topology import InterfaceSpec
 from spokewire.wireguard import tool
-from spokewire.wireguard.configuration import Change, InterfaceObserved, RemovePeer, diff_interface
+from spokewire.wireguard.configuration import (
+    ROAMED,
+    Change,
+    InterfaceObserved,
+    RemovePeer,
+    SetInterface,
+    diff_interface,
+)
 from spokewire.wireguard.device import Device, Implementation
 
 
@@ -36,6 +45,14 @@ def load_or_make_key(path: Path) -> WireGuardKey:
         ) from error
 
 
+@dataclass(frozen=True)
+class Repair:
+    """Something that was not as wanted, and is now: a code for programs, and a sentence without anybody's endpoint."""
+
+    code: str
+    text: str
+
+
 class Tunnel:
     """The WireGuard interface of one network, made and kept as its spec says."""
 
@@ -49,13 +66,31 @@ class Tunnel:
         self._public_key = public_key
         self.links = Links()
         self._device = Device(interface, self.links, journal)
+        self._changing = asyncio.Lock()
 
-    async def reconcile(self, wanted: InterfaceSpec) -> list[str]:
-        """Make the interface what is wanted; return what was changed, as sentences. Raises errors of ours; then nothing else was tried."""
+    async def reconcile(self, wanted: InterfaceSpec) -> list[Repair]:
+        """Make the interface what is wanted; return what was changed. Raises errors of ours; then nothing else was tried."""
+        made_before = self._device.made
         self.implementation = await self._device.ensure()
         named = {peer.endpoint: peer.endpoint6 for peer in wanted.peers if peer.endpoint is not None}
         endpoints = await _resolve(named)
-        return await asyncio.to_thread(self._apply, wanted, endpoints)
+        async with self._changing:
+            done = await asyncio.to_thread(self._apply, wanted, endpoints)
+        return done if self._device.made == made_before else [Repair("interface-gone", "the interface was made anew")]
+
+    @asynccontextmanager
+    async def lifted(self, mtu: int) -> AsyncIterator[None]:
+        """Let packets of up to `mtu` bytes out of the interface, for a moment: its MTU is what it was before as soon as they are on their way."""
+        async with self._changing:
+            link = await asyncio.to_thread(self.links.observe, self.interface)
+            if link is None or link.mtu >= mtu:
+                yield
+                return
+            await asyncio.to_thread(self.links.set_up, self.interface, mtu)
+            try:
+                yield
+            finally:
+                await asyncio.to_thread(self.links.set_up, self.interface, link.mtu)
 
     async def forget_peers(self, keys: Collection[WireGuardKey]) -> None:
         """Remove peers with their sessions, those that are there; the next `reconcile` adds them again, which begins new handshakes."""
@@ -121,50 +156,65 @@ class Tunnel:
         peer = None if self.observed is None else self.observed.peers.get(key)
         return None if peer is None else (peer.received_bytes, peer.sent_bytes)
 
+    def traffic(self) -> dict[WireGuardKey, int]:
+        """Bytes of both directions by peer, as of the last look."""
+        peers = {} if self.observed is None else self.observed.peers
+        return {key: peer.received_bytes + peer.sent_bytes for key, peer in peers.items()}
+
     def endpoint(self, key: WireGuardKey) -> str | None:
         """Where a peer's packets come from."""
         peer = None if self.observed is None else self.observed.peers.get(key)
         return None if peer is None else peer.endpoint
 
-    def _apply(self, wanted: InterfaceSpec, endpoints: dict[str, str]) -> list[str]:
+    def _apply(self, wanted: InterfaceSpec, endpoints: Mapping[str, Sequence[str]]) -> list[Repair]:
         link = self.links.observe(self.interface)
         if link is None:
             raise PermanentError(Code.DEVICE_UNAVAILABLE, f"The interface {self.interface} has vanished.")
-        done = []
+        done: list[Repair] = []
         observed = tool.observe(self.interface)
+        if not link.is_up or link.mtu != wanted.mtu:
+            # Before the addresses: below 1280 bytes a link has no IPv6, and above it has it again (RFC 8200 section 5).
+            self.links.set_up(self.interface, wanted.mtu)
+            link = self.links.observe(self.interface) or link
+            done.append(Repair("interface-altered", f"brought up with MTU {wanted.mtu}"))
         has_ipv6 = sysctl.read(f"net/ipv6/conf/{self.interface}/disable_ipv6") == "0"
         addresses = {address for address in wanted.addresses if address.version == 4 or has_ipv6}  # noqa: PLR2004
         changes = diff_interface(wanted, self._public_key, observed, endpoints)
         if changes:
             tool.apply(self.interface, self._key_file, changes)
-            done += [f"{type(change).__name__}: {change.reason}" for change in changes]
+            done += [_tell(change) for change in changes]
         for address in sorted(addresses - link.addresses, key=str):
             self.links.add_address(self.interface, address)
-            done.append(f"address {address} added")
+            done.append(Repair("interface-altered", f"address {address} added"))
         for address in sorted(link.addresses - addresses, key=str):
             self.links.delete_address(self.interface, address)
-            done.append(f"address {address} removed")
-        if not link.is_up or link.mtu != wanted.mtu:
-            self.links.set_up(self.interface, wanted.mtu)
-            done.append("brought up")
+            done.append(Repair("interface-altered", f"address {address} removed"))
         self.observed = tool.observe(self.interface) if changes else observed
-        for sentence in done:
-            log.info("interface changed", interface=self.interface, change=sentence)
+        for repair in done:
+            log.info("interface changed", interface=self.interface, code=repair.code, change=repair.text)
         return done
 
 
-async def _resolve(endpoints: Mapping[str, str | None]) -> dict[str, str]:
-    """Resolve each `host:port`, or what to use in its place, to `address:port`; one that cannot be resolved now is left out.
+def _tell(change: Change) -> Repair:
+    if isinstance(change, SetInterface):
+        return Repair("interface-altered", change.reason)
+    return Repair("endpoint-roamed" if change.reason == ROAMED else "peer-altered", f"a peer was set: {change.reason}")
 
-    The first address that we have a route to is chosen, IPv4 before IPv6: a sealed relay switches within one family, and nearly everybody has that one.
+
+async def _resolve(endpoints: Mapping[str, str | None]) -> dict[str, list[str]]:
+    """Resolve each `host:port`, and what may be used in its place, to every `address:port`; one that cannot be resolved now is left out.
+
+    The first address that we have a route to comes first, IPv4 before IPv6: a sealed relay switches within one family, and nearly everybody has that one.
     """
     resolved = {}
     for endpoint, instead in endpoints.items():
         found = [place for text in (endpoint, instead) if text is not None for place in await _look_up(text)]
         found.sort(key=lambda place: ":" in place[0])
+        found.sort(key=lambda place: not has_route(place[0]))
         if found:
-            address, port = next((place for place in found if has_route(place[0])), found[0])
-            resolved[endpoint] = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            resolved[endpoint] = [
+                f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in found
+            ]
     return resolved
 
 

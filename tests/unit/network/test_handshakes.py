@@ -7,6 +7,7 @@ from spokewire.network.handshakes import (
     MOST_AT_ONCE,
     Peer,
     Silence,
+    ask,
     calls_first,
     choose_handshakes,
     hear,
@@ -15,7 +16,7 @@ from spokewire.network.names import WireGuardKey
 
 HUB = WireGuardKey("hub")
 NODE = WireGuardKey("node")
-ALIVE = Silence(heard_at=99.5, back_at=10.0)
+ALIVE = Silence(heard_at=99.5, asked_at=99.9, back_at=10.0)
 
 
 def hub(silence: Silence = ALIVE) -> Peer:
@@ -34,19 +35,19 @@ def test_of_two_nodes_exactly_one_calls_first() -> None:
 @pytest.mark.parametrize(
     ("peer", "chosen"),
     [
-        (node(Silence(98.0, 10.0)), False),
-        (node(Silence(97.5, 10.0)), True),
-        (node(Silence(97.5)), True),
-        (node(Silence(97.5, 10.0), calls=False), False),
-        (node(Silence(96.0, 10.0), calls=False), True),
-        (node(Silence(50.0, 10.0, forced_at=95.5, forced=1)), False),
-        (node(Silence(50.0, 10.0, forced_at=95.0, forced=1)), True),
-        (node(Silence(50.0, 10.0, forced_at=95.0, forced=1), calls=False), False),
-        (node(Silence(50.0, 10.0, forced_at=93.5, forced=1), calls=False), True),
-        (node(Silence(50.0, 10.0, forced_at=90.5, forced=2)), False),
-        (node(Silence(50.0, 10.0, forced_at=90.0, forced=2)), True),
-        (node(Silence(0.0, 0.0, forced_at=100.5 - LONGEST_PAUSE_S, forced=50)), False),
-        (node(Silence(0.0, 0.0, forced_at=100.0 - LONGEST_PAUSE_S, forced=50)), True),
+        (node(Silence(98.0, 98.0, 10.0)), False),
+        (node(Silence(97.5, 97.5, 10.0)), True),
+        (node(Silence(97.5, 97.5)), True),
+        (node(Silence(97.5, 97.5, 10.0), calls=False), False),
+        (node(Silence(96.0, 96.0, 10.0), calls=False), True),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=95.5, forced=1)), False),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=95.0, forced=1)), True),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=95.0, forced=1), calls=False), False),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=93.5, forced=1), calls=False), True),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=90.5, forced=2)), False),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=90.0, forced=2)), True),
+        (node(Silence(0.0, 0.0, 0.0, forced_at=100.5 - LONGEST_PAUSE_S, forced=50)), False),
+        (node(Silence(0.0, 0.0, 0.0, forced_at=100.0 - LONGEST_PAUSE_S, forced=50)), True),
     ],
 )
 def test_a_silent_peer_gets_a_new_handshake_after_a_while_and_then_ever_more_seldom(peer: Peer, chosen: bool) -> None:
@@ -56,28 +57,34 @@ def test_a_silent_peer_gets_a_new_handshake_after_a_while_and_then_ever_more_sel
 @pytest.mark.parametrize(
     ("silence", "chosen"),
     [
-        (Silence(90.0, 10.0), [HUB]),
-        (Silence(90.0), [HUB]),
-        (Silence(98.0, 10.0), [NODE]),
-        (Silence(99.9, 99.5), []),
-        (Silence(99.9, 99.0), [NODE]),
+        (Silence(90.0, 90.0, 10.0), [HUB]),
+        (Silence(90.0, 90.0), [HUB]),
+        (Silence(98.0, 98.0, 10.0), [NODE]),
+        (Silence(99.9, 99.9, 99.5), []),
+        (Silence(99.9, 99.9, 99.0), [NODE]),
     ],
 )
 def test_peers_wait_until_their_hub_is_back_and_had_a_moment_to_resume(
     silence: Silence, chosen: list[WireGuardKey]
 ) -> None:
-    assert choose_handshakes([node(Silence(50.0, 10.0)), hub(silence)], 100.0) == chosen
+    assert choose_handshakes([node(Silence(50.0, 50.0, 10.0)), hub(silence)], 100.0) == chosen
 
 
 def test_a_crowd_of_silent_peers_is_taken_a_few_at_a_time_those_tried_least_first() -> None:
-    tried = [node(Silence(0.0, 0.0, 10.0, 1), key=WireGuardKey(f"tried-{i}")) for i in range(MOST_AT_ONCE)]
-    fresh = [node(Silence(0.0, 0.0), key=WireGuardKey(f"fresh-{i}")) for i in range(MOST_AT_ONCE - 1)]
+    tried = [node(Silence(0.0, 0.0, 0.0, 10.0, 1), key=WireGuardKey(f"tried-{i}")) for i in range(MOST_AT_ONCE)]
+    fresh = [node(Silence(0.0, 0.0, 0.0), key=WireGuardKey(f"fresh-{i}")) for i in range(MOST_AT_ONCE - 1)]
     chosen = choose_handshakes([*tried, *fresh, hub()], 100.0)
     assert chosen == [*(peer.key for peer in fresh), tried[0].key]
 
 
+def test_whom_we_have_not_asked_is_not_silent() -> None:
+    assert choose_handshakes([hub(), node(Silence(0.0, back_at=0.0))], 100.0) == []
+
+
 def test_a_sign_of_life_ends_the_silence_and_tells_when_it_ended() -> None:
-    first = hear(Silence(10.0, forced_at=13.0, forced=1), 14.0)
-    assert first == Silence(14.0, 14.0)
-    assert hear(first, 15.0) == Silence(15.0, 14.0)
-    assert hear(first, 17.0) == Silence(17.0, 17.0)
+    first = hear(ask(Silence(10.0, forced_at=13.0, forced=1), 11.0), 14.0)
+    assert first == Silence(14.0, back_at=14.0)
+    asked = ask(first, 15.0)
+    assert asked == ask(asked, 16.0) == Silence(14.0, 15.0, 14.0)
+    assert hear(asked, 16.0) == Silence(16.0, back_at=14.0)
+    assert hear(asked, 18.0) == Silence(18.0, back_at=18.0)

@@ -54,6 +54,11 @@ DEAF = {"answered": None, "report": None}
             State.DISCONNECTED,
             "the tunnel is cut: the agent reports, but no echo comes through",
         ),
+        (
+            evidence(view=NO_ECHO, answered=make_node_status(state=State.DEGRADED, peers=[make_peer()])),
+            State.DEGRADED,
+            "no echo arrives at the hub; by its own word degraded",
+        ),
         (evidence(view=NO_ECHO, answer=Answer.REFUSED, answered=None), State.DISCONNECTED, "the agent is dead"),
         (evidence(view=UNHEARD, answer=Answer.REFUSED, **DEAF), State.DISCONNECTED, "the agent is dead"),
         (evidence(view=UNHEARD, answer=Answer.BROKEN, **DEAF), State.DISCONNECTED, "the agent hangs"),
@@ -127,6 +132,16 @@ def test_a_stale_report_is_not_shown_as_news() -> None:
     node = judge({"node-1": stale}).nodes[0]
     assert node.state is State.DISCONNECTED
     assert (node.path, node.rtt_ms, node.peers) == ("none", None, [])
+
+
+@pytest.mark.parametrize(("report_age_s", "echo_ages_s"), [(2.0, [2.5]), (5.0, [])])
+def test_peers_are_shown_from_a_report_only_while_it_is_news_and_their_echoes_have_aged_with_it(
+    report_age_s: float, echo_ages_s: list[float]
+) -> None:
+    told = make_node_status("node-1", peers=[make_peer(last_echo_age_s=0.5)])
+    view = make_view(last_echo_age_s=5.0, report_age_s=report_age_s)
+    cut = evidence(view=view, report=told, answer=Answer.TIMEOUT, answered=None)
+    assert [peer.last_echo_age_s for peer in judge({"node-1": cut}).nodes[0].peers] == echo_ages_s
 
 
 @pytest.mark.parametrize("found", [GONE, Evidence("incomplete", None, None, Answer.UNKNOWN)])
@@ -203,3 +218,16 @@ def test_a_stock_client_does_not_count_against_the_network() -> None:
 def test_a_network_without_a_living_node_is_starting_or_disconnected(answered: State, state: State) -> None:
     found = evidence(view=UNHEARD, answered=make_node_status(state=answered))
     assert judge(dict.fromkeys(("node-1", "node-2", "node-3"), found)).state is state
+
+
+def test_while_two_nodes_have_not_heard_each_other_yet_the_network_is_starting() -> None:
+    peers = {"node-1": [make_peer("node-2", State.STARTING)], "node-2": [make_peer("node-1", State.STARTING)]}
+    told = {name: make_node_status(name, peers=peers.get(name, [])) for name in ("node-1", "node-2", "node-3")}
+    nodes = {
+        MachineName(name): evidence(view=make_view(name), report=status, answered=status)
+        for name, status in told.items()
+    }
+    hubs = {MachineName("hub-1"): HubEvidence("running", "203.0.113.1", make_hub_status())}
+    overview = judge_network(make_spec(SPEC_TEXT), hubs, nodes)
+    assert overview.state is State.STARTING
+    assert overview.reason == "no echo has come back yet between node-1 and node-2"

@@ -64,6 +64,7 @@ def test_data_tells_its_receiver_index(size: int) -> None:
         b"\x05\0\0\0" + bytes(144),
         b"\xff" * 148,
     ],
+    ids=lambda packet: f"type {packet[:1].hex()}, {len(packet)} bytes",
 )
 def test_what_is_not_exactly_a_message_is_none(packet: bytes) -> None:
     assert parse_message(packet) is None
