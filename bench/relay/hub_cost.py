@@ -10,6 +10,8 @@ from bench.relay.rivals import NEBULA, ROUTED, SEALED, Rival
 RATE_MBIT_S = 60
 """The same for all, and less than any of them can carry while both nodes share a core."""
 FLOW_S, FLOW_QUICK_S = 8.0, 3.0
+QUIET_PERCENT = 20
+"""The agents and tunnels of all labs take less than that of the hubs' core."""
 CASES = (SEALED, ROUTED, NEBULA)
 _GB = 1e9
 
@@ -38,7 +40,11 @@ def measure_hub_cost(rivals: Mapping[str, Rival], count: int, *, quick: bool) ->
         (name, cost.show(name, 2), seen.show(name, 2), idle.show(name, 1) + " %", rate.show(name, 1)) for name in CASES
     ]
     ratios = [(f"sealed ÷ {name}", cost.ratio(SEALED, name, 3), "", "", "") for name in (ROUTED, NEBULA)]
-    return rounds.table(head, *rows, *ratios)
+    restless = max(max(idle.values(name)) for name in CASES)
+    warning = (
+        f"\nOther programs ran: before a flow the core was busy for up to {restless:.0f} %. These figures say little.\n"
+    )
+    return rounds.table(head, *rows, *ratios) + (warning if restless > QUIET_PERCENT else "")
 
 
 def _measure(rival: Rival, seconds: float, into: tuple[rounds.Figures, ...]) -> None:

@@ -148,6 +148,13 @@ class Trail:
         self.unanswered_since = next((at for waits, at in self.waiting.items() if waits > sequence), None)
         return True
 
+    def excuse(self, now: float) -> None:
+        """We ourselves were late: what has not come back by now may wait to be read, so it is no silence and no loss yet."""
+        self.extra.update(self.waiting)
+        self.waiting = OrderedDict.fromkeys(self.waiting, now)
+        if self.unanswered_since is not None:
+            self.unanswered, self.unanswered_since = len(self.waiting), now
+
     def settle(self, now: float) -> None:
         """Count what did not come back in time as lost, and forget what is older than the window."""
         while self.waiting:

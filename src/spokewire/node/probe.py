@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from spokewire.host import clock
 from spokewire.host.echo import Answer, EchoService
+from spokewire.host.logs import log
 from spokewire.network.handshakes import ANSWERER_WAITS_S, Peer, Silence, ask, choose_handshakes, hear
 from spokewire.network.health import Health, judge_echo
 from spokewire.network.names import WireGuardKey
@@ -24,6 +25,8 @@ from spokewire.network.status import State
 from spokewire.node.targets import Target
 
 TICK_S = 0.1
+LATE_S = 0.5
+"""When our own loop did not turn for so long, because the machine was busy or we were stopped, the fault is not the path's."""
 HURRY_PER_S = 20.0
 JITTER = 0.1
 ACTIVE_S = 10.0
@@ -88,6 +91,8 @@ class Prober:
         self.watched: dict[str, Watched] = {}
         """By overlay address."""
         self._changed = changed
+        self._stepped_at = clock.monotonic()
+        self._is_hub_suspect = False
         self._measuring: dict[int, float | None] = {}
         self._measured = asyncio.Event()
         self._measurements = 0
@@ -112,8 +117,17 @@ class Prober:
         """Judge everybody, and ask those whose time has come."""
         now = clock.monotonic()
         machines = list(self.watched.values())
+        late_s, self._stepped_at = now - self._stepped_at - TICK_S, now
+        if late_s > LATE_S:
+            log.warning("the agent was late", seconds=round(late_s, 1))
+            for watched in machines:
+                watched.trail.excuse(now)
         crowd = Counter(watched.interest(now) for watched in machines)
         suspects = sum(watched.is_suspect(now) for watched in machines)
+        is_hub_suspect = any(watched.target.is_hub and watched.is_suspect(now) for watched in machines)
+        if is_hub_suspect and not self._is_hub_suspect:
+            self.hurry()
+        self._is_hub_suspect = is_hub_suspect
         for watched in machines:
             watched.trail.settle(now)
             self._judge(watched, now)

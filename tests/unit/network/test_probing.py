@@ -134,6 +134,21 @@ def test_asking_more_often_while_an_answer_is_missing_does_not_make_a_short_outa
     assert trail.extra == set()
 
 
+def test_time_in_which_we_ourselves_were_late_is_neither_silence_nor_loss() -> None:
+    trail, _ = play("." * 10)
+    sequences = [trail.send(10.0), trail.send(10.3, extra=True)]
+    trail.excuse(16.0)
+    trail.settle(16.1)
+    assert not trail.is_suspect(16.1)
+    assert all(trail.answer(sequence, 11 + position, 16.2) for position, sequence in enumerate(sequences))
+    assert (trail.recent_lost, trail.unanswered, trail.unanswered_since) == (0, 0, None)
+    trail.send(17.0)
+    trail.excuse(30.0)
+    trail.settle(30.0 + ANSWER_TIMEOUT_S + 0.1)
+    assert trail.recent_lost == 0
+    assert trail.is_suspect(31.0)
+
+
 def test_the_trail_never_grows_beyond_its_bounds() -> None:
     trail, _ = play("." * 2000)
     assert len(trail.recent) == RECENT
