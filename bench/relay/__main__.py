@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 
 from bench.relay.capacity import measure_capacity
+from bench.relay.difference import measure_difference
 from bench.relay.ends import measure_ends
 from bench.relay.hub_cost import measure_hub_cost
 from bench.relay.matching import measure_matching
 from bench.relay.rivals import all_rivals
 
 ROUNDS = 7
-PARTS = ("capacity", "matching", "ends", "hub")
+PARTS = ("capacity", "matching", "ends", "difference", "hub")
 
 
 def main() -> None:
@@ -44,7 +45,12 @@ def measure(wanted: list[str], count: int, *, quick: bool) -> list[str]:
         tables.append(measure_capacity(count, quick=quick))
     if "matching" in wanted:
         tables.append(measure_matching(count))
-    parts: dict[str, Callable[..., str]] = {"ends": measure_ends, "hub": measure_hub_cost}
+    # The last binds the machines to cores, so it comes last.
+    parts: dict[str, Callable[..., str]] = {
+        "ends": measure_ends,
+        "difference": measure_difference,
+        "hub": measure_hub_cost,
+    }
     if set(parts) & set(wanted):
         with all_rivals() as rivals:
             tables += [run(rivals, count, quick=quick) for part, run in parts.items() if part in wanted]

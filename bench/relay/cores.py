@@ -7,6 +7,7 @@ labs to the first. What the last core does is then the hub's: its processes, its
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.relay.places import Place
@@ -43,7 +44,42 @@ def processes(place: Place) -> list[int]:
     return found
 
 
-def process_seconds(place: Place) -> float:
+@dataclass(frozen=True)
+class Clock:
+    """The hubs' core and one hub's processes at one moment, in seconds so far. Idle time is exact; the kernel samples the others, 250 times a second."""
+
+    at: float
+    idle: float
+    machine_idle: float
+    softirq: float
+    processes: float
+
+    def machine_busy_since(self, before: "Clock") -> float:
+        """How long all cores together were not idle."""
+        return (self.at - before.at) * (os.cpu_count() or 1) - (self.machine_idle - before.machine_idle)
+
+    def busy_since(self, before: "Clock") -> float:
+        """How long the core was not idle."""
+        return (self.at - before.at) - (self.idle - before.idle)
+
+
+def look(hub: Place) -> Clock:
+    """Look at the hubs' core and at one hub's processes."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    one, every = (next(line for line in lines if line.startswith(name)).split() for name in (f"cpu{HUB_CORE} ", "cpu "))
+    ticks = os.sysconf("SC_CLK_TCK")
+    idle, machine_idle = ((int(fields[4]) + int(fields[5])) / ticks for fields in (one, every))
+    return Clock(time.monotonic(), idle, machine_idle, int(one[7]) / ticks, _process_seconds(hub))
+
+
+def _tasks(pid: int) -> list[int]:
+    try:
+        return [int(entry.name) for entry in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return []
+
+
+def _process_seconds(place: Place) -> float:
     """Processor time of a machine's processes so far: what a look at them alone would say."""
     ticks = 0
     for pid in processes(place):
@@ -53,28 +89,3 @@ def process_seconds(place: Place) -> float:
             continue
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-class Busy:
-    """How long the hubs' core has been busy since this was made. Idle time is exact where busy time is sampled, so it is what is read."""
-
-    def __init__(self) -> None:
-        self._begun, self._idle = time.monotonic(), _idle_s()
-
-    def seconds(self) -> tuple[float, float]:
-        """Busy seconds, and seconds."""
-        elapsed = time.monotonic() - self._begun
-        return elapsed - (_idle_s() - self._idle), elapsed
-
-
-def _idle_s() -> float:
-    lines = Path("/proc/stat").read_text().splitlines()
-    fields = next(line for line in lines if line.startswith(f"cpu{HUB_CORE} ")).split()
-    return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
-
-
-def _tasks(pid: int) -> list[int]:
-    try:
-        return [int(entry.name) for entry in Path(f"/proc/{pid}/task").iterdir()]
-    except OSError:
-        return []

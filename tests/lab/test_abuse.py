@@ -13,7 +13,7 @@ from tests.lab.flood import FORGER, HUB, PORT, Flood, Flow, in_world, labels, re
 from tests.lab.traffic import UDP_LISTENER, Traffic
 from tests.lab.world import HEAD, Network, measured, nodes, wait_until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
 RATE, SECONDS = 500.0, 2.0
 FLOOD_S = 5.0

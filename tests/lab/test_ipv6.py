@@ -103,6 +103,7 @@ def test_what_the_hub_sends_on_over_ipv6_has_right_checksums_and_tells_nobody_th
 ) -> None:
     for machine in ("hub-1", "six-1", "six-2"):
         network.python(machine, OFFLOAD_OFF)
+    Traffic.begin(network, "six-1", "six-2", SIX_2).wait_for_answers(10, 20)
     log = network.script("six-2", CHECKER, "2")
     key = network.public_key("six-2")
     network.exec("six-1", "wg", "set", "wg-demo", "peer", key, "remove")

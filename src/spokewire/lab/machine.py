@@ -42,6 +42,7 @@ mount -n --move /run/lab/mount-$name /run
 mount -n -t proc proc /proc
 mount -n -t sysfs sysfs /sys
 cd /
+: > /run/disk/booted || :
 if [ -e /run/disk/boot ]; then sh /run/disk/boot < /dev/null >> /run/disk/daemon.log 2>&1 & fi
 exec < /dev/null > /dev/null 2>&1
 while :; do sleep 3600 & wait $!; done
@@ -192,11 +193,21 @@ class Machines:
         )
         if machine.fault != LinkFault():
             self._apply_fault(machine.wiring, machine.fault)
+        booted = self._folder / "disks" / machine.name / "booted"
+        files.remove(booted)
         self._world.run(["sh", "-c", f"echo go > /run/lab/machines/{machine.name}.go"])
+        # Whoever enters the machine before its mounts are in place would see another /run than what is started later.
+        self._wait_for(booted.exists, machine.name)
 
     def _wait_for_pid(self, name: str) -> int:
+        self._wait_for(lambda: self._running_pid(name) is not None, name)
+        pid = self._running_pid(name)
+        assert pid is not None
+        return pid
+
+    def _wait_for(self, happened: Callable[[], bool], name: str) -> None:
         deadline = clock.monotonic() + BOOT_TIMEOUT_S
-        while (pid := self._running_pid(name)) is None:
+        while not happened():
             if clock.monotonic() > deadline:
                 raise TemporaryError(
                     Code.LAB_FAILED,
@@ -204,7 +215,6 @@ class Machines:
                     hint=f"See: spokewire lab logs {name}.",
                 )
             processes.pause(0.005)
-        return pid
 
     def _build_router(self, wiring: Wiring) -> None:
         router = str(wiring.router)

@@ -74,7 +74,7 @@ class Node:
         self.firewall = Firewall(self._grant.network_name, self.journal)
         self.prober = Prober(self._judged)
         self.transfer = TransferService()
-        self.tests = Tests(identity, self.prober, lambda: self.sync.roster)
+        self.tests = Tests(identity, self.prober, lambda: self.sync.roster, lambda: list(self.sync.clients.values()))
         self.sync = Sync(identity, record, roster, self._roster_changed, self.tests.request, self._hub_found)
         self.history = history
         self.fixes = Fixes(history.note_event)
@@ -95,6 +95,8 @@ class Node:
         roster = self.sync.roster
         if roster.is_revoked(self._grant):
             await asyncio.to_thread(self._undo)
+            self.prober.watch({})
+            self._board.watched = self.prober.watched
         self._refuse_expired(roster, now)
         wanted, plan = self.path_mtu.fit(plan_node(roster, self._grant, now)), roster.plan
         if wanted is None or plan is None:

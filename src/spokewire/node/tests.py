@@ -1,7 +1,7 @@
 """The operator's test requests, carried out one after the other (DESIGN section 6)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from spokewire.api.client import HubClient
 from spokewire.errors import InputError, SpokewireError
@@ -15,16 +15,26 @@ from spokewire.node.probe import Prober
 from spokewire.node.prove import prove_peers
 
 MAX_WAITING = 4
+DELIVERIES = 5
+DELIVERY_PAUSE_S = 1.0
+"""Within these seconds a node has found its hub again."""
 
 
 class Tests:
     """Requests that wait, and those that were seen: each is run once."""
 
-    def __init__(self, identity: Identity, prober: Prober, roster: Callable[[], Roster]) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        prober: Prober,
+        roster: Callable[[], Roster],
+        clients: Callable[[], Iterable[HubClient]],
+    ) -> None:
         self._token = identity.token
         self._name = identity.token.grant.name
         self._prober = prober
         self._roster = roster
+        self._clients = clients
         self._requests: asyncio.Queue[tuple[TestRequest, HubClient]] = asyncio.Queue(MAX_WAITING)
         self._seen: set[str] = set()
 
@@ -47,10 +57,19 @@ class Tests:
             targets = [target for source, target in request.pairs if source == self._name]
             pairs = await self._prove(targets, request)
             result = Result(grant=self._token.grant_text, test=request.id, pairs=tuple(pairs))
-            try:
-                await client.submit_report(sign(result, self._token.grant_key))
-            except SpokewireError as error:
-                log.warning("result not delivered", code=error.code, error=error.message)
+            await self._deliver(sign(result, self._token.grant_key), client)
+
+    async def _deliver(self, text: str, asked_by: HubClient) -> None:
+        """Hand a result to the hub that asked; if that connection has ended meanwhile, over one that lives."""
+        for _ in range(DELIVERIES):
+            for client in dict.fromkeys([asked_by, *self._clients()]):
+                try:
+                    await client.submit_report(text)
+                except SpokewireError as error:
+                    log.warning("result not delivered", code=error.code, error=error.message)
+                else:
+                    return
+            await asyncio.sleep(DELIVERY_PAUSE_S)
 
     async def _prove(self, targets: list[str], request: TestRequest) -> list[PairResult]:
         plan, nodes = self._roster().plan, self._roster().nodes(clock.wall())
