@@ -34,7 +34,7 @@ fix: setup-test  ## Format, and fix what can be fixed
 bench: setup-test  ## Measure; prints the tables of docs/benchmarks.md
 	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench
 
-bench-relay: setup-bench  ## Measure the sealed relay beside its rivals (15 minutes); QUICK=1: one short round
+bench-relay: setup-bench  ## Measure the sealed relay beside its rivals (20 minutes); QUICK=1: one short round
 	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench.relay $(if $(QUICK),--quick)
 
 bench-kernel: setup-bench  ## Sealed beside routed with in-kernel WireGuard, in an emulated VM (minutes)

@@ -122,6 +122,7 @@ def test_sessions_go_on_soon_after_the_hub_has_rebooted_for_an_idle_pair_too(
         took_s = traffic.wait_for_answer(answered_at, 30) - answered_at
         measured(f"hub rebooted, labels {'saved' if saved else 'lost'}, pair {pair}: from its API to traffic", took_s)
         assert took_s < 2 * limit_s
+    wait_until(lambda: network.status()["state"] == "connected", 40, "every pair has heard each other again")
     network.prove()
 
 
