@@ -6,7 +6,7 @@ import ssl
 import httpcore
 import pytest
 
-from spokewire.api.http import FAILURES, Http, Timeouts, host_of, read
+from spokewire.api.http import FAILURES, Http, Timeouts, read
 
 TIMEOUTS = Timeouts(5, 5)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
@@ -14,24 +14,6 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
 
 def client() -> Http:
     return Http(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), TIMEOUTS)
-
-
-@pytest.mark.parametrize(
-    ("url", "host"),
-    [
-        ("https://192.0.2.1", "192.0.2.1"),
-        ("https://192.0.2.1:8443/x", "192.0.2.1"),
-        ("https://[2001:db8::1]:443", "2001:db8::1"),
-        ("https://hub.example.com", "hub.example.com"),
-        ("https://hub.example.com:99999", ""),
-        ("https://hübe.example.com", ""),
-        ("https://[2001:db8::1", ""),
-        ("nonsense", ""),
-        ("", ""),
-    ],
-)
-def test_the_host_of_a_url_is_told_without_brackets_and_nonsense_has_none(url: str, host: str) -> None:
-    assert host_of(url) == host
 
 
 @pytest.mark.parametrize(("address", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])

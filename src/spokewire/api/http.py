@@ -86,14 +86,6 @@ async def read(response: httpcore.Response, limit: int) -> bytes | None:
     return bytes(data)
 
 
-def host_of(url: str) -> str:
-    """The host of a URL, an IPv6 address without its brackets; "" if it is no URL of a server."""
-    try:
-        return _parse(url).host.decode()
-    except httpcore.UnsupportedProtocol:
-        return ""
-
-
 def _authority(url: httpcore.URL) -> bytes:
     """What the Host header says (RFC 9112 section 3.2); httpcore would leave out the brackets of an IPv6 address."""
     host = b"[" + url.host + b"]" if b":" in url.host else url.host

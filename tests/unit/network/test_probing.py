@@ -17,7 +17,7 @@ from spokewire.network.probing import (
 )
 
 
-def play(script: str, rtt_s: float = 0.02, received: int | None = 0) -> tuple[Trail, float]:
+def play(script: str, rtt_s: float = 0.02) -> tuple[Trail, float]:
     """Send an echo each second: "." comes back, "o" is lost on the way out, "b" on the way back. Return the trail, and when all fates are known."""
     trail, arrived = Trail(begins_at=0.0), 0
     for second, fate in enumerate(script):
