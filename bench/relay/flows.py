@@ -13,7 +13,7 @@ def tcp_mbit_s(rival: Rival, seconds: float) -> float:
     """TCP payload that arrived, in Mbit/s, after a second of warming up."""
     before = rival.hub.received_bytes()
     words = ("iperf3", "-c", rival.address, "-J", "-O", "1", "-t", f"{seconds:g}")
-    received = json.loads(rival.sender.run(*words))["end"]["sum_received"]
+    received = _received(rival, words)
     check_way(rival, before, int(received["bytes"]))
     return float(received["bits_per_second"]) / 1e6
 
@@ -22,7 +22,7 @@ def paced_tcp(rival: Rival, mbit_s: int, seconds: float) -> tuple[float, float]:
     """TCP at a fixed rate; bytes that arrived, and Mbit/s."""
     before = rival.hub.received_bytes()
     words = ("iperf3", "-c", rival.address, "-J", "-b", f"{mbit_s}M", "-t", f"{seconds:g}")
-    received = json.loads(rival.sender.run(*words))["end"]["sum_received"]
+    received = _received(rival, words)
     check_way(rival, before, int(received["bytes"]))
     return float(received["bytes"]), float(received["bits_per_second"]) / 1e6
 
@@ -44,3 +44,11 @@ def check_way(rival: Rival, before: int, payload: int) -> None:
     passed = rival.hub.received_bytes() - before
     if (passed > PAYLOAD_SHARE * payload) != rival.has_hub:
         raise SystemExit(f"{rival.name}: {passed} bytes of {payload} passed the hub")
+
+
+def _received(rival: Rival, words: tuple[str, ...]) -> dict[str, float]:
+    """What iperf3 says that arrived; its own error ends the benchmark."""
+    result = json.loads(rival.sender.run(*words))
+    if "sum_received" not in result["end"]:
+        raise SystemExit(f"{rival.name}: iperf3: {result.get('error', 'no result')}")
+    return dict(result["end"]["sum_received"])
