@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from spokewire.cli.tables import status_table
+from spokewire.cli.tables import findings_table, status_table
+from spokewire.network.findings import Kind, make_finding
 from spokewire.network.overview import HubOverview, Missing, NetworkOverview, NodeOverview
 from spokewire.network.status import Issue, PeerStatus, State
 
@@ -77,3 +78,36 @@ def test_a_narrow_terminal_tells_the_reasons_below_with_whom_they_are_about() ->
 def test_what_a_machine_says_of_itself_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in shown(160)
     assert "\\x1b[2J" in shown(160)
+
+
+FINDING = make_finding(
+    Kind.AGENT_DEAD,
+    ["node-1"],
+    "The agent of node-1 is dead.",
+    "Start it again: \x1b[2Jspokewire lab restart node-1.",
+    since=1_800_000_000.0,
+    evidence=["Nothing listens on its status port.", "No echo of it comes back to node-2 and node-3."],
+    explains=["node-1 and node-2 do not reach each other."],
+)
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_a_finding_is_told_whole_on_a_terminal_of_any_width_and_cannot_steer_it(width: int) -> None:
+    stream = io.StringIO()
+    Console(file=stream, width=width, markup=False).print(findings_table([FINDING], 1_800_000_090.0))
+    words = " ".join(stream.getvalue().split())
+    for text in (*FINDING.evidence, *FINDING.explains, FINDING.what, "for 90 s", "1. critical"):
+        assert all(word in words for word in text.split()), text
+    assert "docs/runbooks/node-silent.md" in words.replace(" ", "")
+    assert max(map(len, stream.getvalue().splitlines())) <= width
+    assert "\x1b" not in words
+    assert "\\x1b[2J" in words
+
+
+@pytest.mark.parametrize(("began", "told"), [(None, False), (1_800_000_000.0, True), (1_700_000_000.0, True)])
+def test_a_beginning_that_nobody_knows_is_not_told(began: float | None, told: bool) -> None:
+    stream = io.StringIO()
+    finding = FINDING.model_copy(update={"since": began})
+    Console(file=stream, width=120, markup=False).print(findings_table([finding], 1_800_000_090.0))
+    assert ("since" in stream.getvalue()) is told
+    assert ("2023-11-1" in stream.getvalue()) is (began == 1_700_000_000.0)

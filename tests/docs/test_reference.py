@@ -15,6 +15,7 @@ from spokewire import errors
 from spokewire.deploy.editor import load_spec
 from spokewire.errors import HTTP_STATUS, Code
 from spokewire.network.events import EchoSummary, Event, EventCode, NodeHistory
+from spokewire.network.findings import GUIDES, Finding
 from spokewire.network.overview import HubOverview, NetworkOverview, NodeOverview
 from spokewire.network.spec import AccessTable, HubTable, NetworkTable, NodeTable
 from spokewire.network.status import Issue, NodeStatus, PeerStatus
@@ -87,7 +88,7 @@ def test_every_code_that_the_pages_name_as_an_issue_exists() -> None:
         for _, cells in rows(read("docs/reference/issues.md"))
         if cells[0].startswith(("node:", "hub:"))
     ]
-    assert len(named) == 7
+    assert len(named) == 12
     assert {code for codes in named for code in codes} <= set(Code)
 
 
@@ -105,6 +106,7 @@ def test_every_code_that_the_pages_name_as_an_issue_exists() -> None:
         ("api", "The history", ["events"], Event),
         ("api", "The history", ["echoes"], EchoSummary),
         ("json", "spokewire history", ["nodes"], NodeHistory),
+        ("json", "spokewire doctor --network", ["findings"], Finding),
     ],
 )
 def test_the_documented_status_has_every_field_and_no_other(
@@ -141,6 +143,17 @@ def test_the_reasons_that_the_status_page_explains_are_those_that_status_gives()
     assert len(shown) == 12
     parts = [part.strip() for reason in shown for part in re.split(r"…|NAME|^N ", reason) if part.strip()]
     assert [part for part in parts if part not in told] == []
+
+
+def test_the_page_of_the_doctor_has_every_kind_of_finding_in_order_and_each_runbook_names_its_own() -> None:
+    told = [
+        (cells[0].strip("`"), cells[1], cells[3].removeprefix("[page](../runbooks/").removesuffix(".md)"))
+        for above, cells in rows(read("docs/howto/examine-a-network.md"))
+        if above == "What it can find"
+    ]
+    assert told == [(kind, *guide) for kind, guide in GUIDES.items()]
+    for kind, _, page in told:
+        assert not page or f"`{kind}`" in read(f"docs/runbooks/{page}.md"), f"{page} does not name {kind}"
 
 
 def test_every_command_and_option_that_a_page_names_exists() -> None:

@@ -66,6 +66,7 @@ def test_every_command_prints_the_json_that_is_documented(make_network: MakeNetw
         ("spokewire node export", ask("node", "export", "phone")),
         ("spokewire status", ask("status", expect=None)),
         ("spokewire history", ask("history", expect=None)),
+        ("spokewire doctor --network", ask("doctor", "--network", expect=None)),
         ("spokewire node remove", ask("node", "remove", "build-1")),
         ("spokewire destroy", ask("destroy", "--force")),
         ("spokewire doctor", ask("doctor", expect=None)),

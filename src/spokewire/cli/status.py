@@ -80,9 +80,9 @@ async def follow(context: "Context") -> int:
         while True:
             overview = await look(context)
             words = printable(f"{overview.network}: {overview.state}: {overview.reason}")
-            live.update(
-                Group(status_table(overview, console.width), Text(words, style=STYLES[overview.state])), refresh=True
-            )
+            # A table may be longer than the screen, which shows its beginning: what matters most stands there.
+            head = Text(words, style=STYLES[overview.state])
+            live.update(Group(head, status_table(overview, console.width)), refresh=True)
             await asyncio.sleep(WATCH_INTERVAL_S)
 
 

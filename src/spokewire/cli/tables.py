@@ -1,6 +1,7 @@
 """Tables for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -8,10 +9,12 @@ from rich.text import Text
 
 from spokewire.cli.output import STYLES, printable
 from spokewire.deploy.plan import Plan, Verb
+from spokewire.network.findings import Finding, Severity
 from spokewire.network.issues import list_issues
 from spokewire.network.overview import NetworkOverview, NodeOverview
 from spokewire.network.proof import MAX_LOSS_PCT, PairResult
 from spokewire.network.status import PeerStatus, State
+from spokewire.network.story import tell_span
 
 VERB_STYLES = {
     Verb.CREATE: "green",
@@ -113,6 +116,36 @@ def proof_table(pairs: list[PairResult]) -> Table:
     for source in names:
         table.add_row(source, *(_pair(cells.get((source, target))) for target in names))
     return table
+
+
+SEVERITY_STYLES = {Severity.CRITICAL: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold cyan"}
+
+
+def findings_table(findings: Sequence[Finding], now: float) -> RenderableType:
+    """What is wrong, for people: each finding with its evidence and what to do. Times are of this computer's zone."""
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for place, finding in enumerate(findings, 1):
+        style = SEVERITY_STYLES[finding.severity]
+        table.add_row(f"{place}.", Text(finding.severity, style=style), Text(printable(finding.what), style="bold"))
+        for head, lines in _list_parts(finding, now):
+            table.add_row("", Text(head, style="dim"), printable("\n".join(lines)))
+    return table
+
+
+def _list_parts(finding: Finding, now: float) -> Iterator[tuple[str, list[str]]]:
+    if finding.since is not None:
+        began = datetime.fromtimestamp(finding.since, UTC).astimezone()
+        is_today = began.date() == datetime.fromtimestamp(now, UTC).astimezone().date()
+        at = f"{began:%H:%M:%S}" if is_today else f"{began:%Y-%m-%d %H:%M:%S}"
+        yield "since", [f"{at}, for {tell_span(now - finding.since)}"]
+    heads = {"seen": finding.evidence, "tried": finding.tried, "explains": finding.explains}
+    yield from ((head, lines) for head, lines in heads.items() if lines)
+    yield "do", [finding.todo]
+    if finding.runbook:
+        yield "read", [finding.runbook]
 
 
 def _pair(pair: PairResult | None) -> Text:

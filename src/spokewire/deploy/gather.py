@@ -3,13 +3,15 @@
 import asyncio
 import errno
 import ssl
+from dataclasses import dataclass
+from typing import Protocol
 
 import httpcore
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
 from spokewire.api import http
-from spokewire.api.client import connect
+from spokewire.api.client import HubClient, connect
 from spokewire.api.http import Http, Timeouts
 from spokewire.cloud.provider import Machine
 from spokewire.deploy.operator import Operator
@@ -28,8 +30,34 @@ CONNECTED_S = 0.5
 MAX_STATUS_BYTES = 1024 * 1024
 
 
+@dataclass(frozen=True)
+class Gathered:
+    """The evidence on every machine, wanted or left over, by name."""
+
+    hubs: dict[MachineName, HubEvidence]
+    nodes: dict[MachineName, Evidence]
+
+
+class Witness(Protocol):
+    """Whoever wants to see more than the evidence: called as the answers come."""
+
+    def hear(self, name: MachineName, time: float, asked_at: float) -> None:
+        """A machine has told the time of its own clock; it was asked at `asked_at` of ours."""
+        ...
+
+    async def visit(self, hub: HubClient) -> None:
+        """The connection to a hub that has answered is still open. Must raise nothing of ours."""
+        ...
+
+
 async def gather(operator: Operator, root: Ed25519PrivateKey | None) -> NetworkOverview:
-    """Look at the whole network now. `root` None: nothing was ever deployed from here."""
+    """Look at the whole network now, and judge it. `root` None: nothing was ever deployed from here."""
+    found = await observe(operator, root)
+    return judge_network(operator.spec, found.hubs, found.nodes)
+
+
+async def observe(operator: Operator, root: Ed25519PrivateKey | None, witness: Witness | None = None) -> Gathered:
+    """Ask everybody at once. Nothing that a machine says or fails to say is an error."""
     machines = await asyncio.to_thread(operator.observe_machines)
     hubs = {
         hub.name: HubEvidence(_state(machines.get(hub.name)), _address(operator, machines, hub.name), None)
@@ -39,10 +67,13 @@ async def gather(operator: Operator, root: Ed25519PrivateKey | None) -> NetworkO
     answers: dict[MachineName, tuple[Answer, NodeStatus | None]] = {}
 
     async def ask_hub(name: MachineName) -> None:
-        hubs[name] = await _ask_hub(operator, hubs[name], urls.get(name), root)
+        hubs[name] = await _ask_hub(operator, hubs[name], urls.get(name), root, witness)
 
     async def ask_node(machine: Machine, url: str) -> None:
-        answers[machine.name] = await _ask_node(client, url)
+        asked_at = clock.wall()
+        answers[machine.name] = answer, told = await _ask_node(client, url)
+        if witness is not None and answer is Answer.OK and told is not None:
+            witness.hear(machine.name, told.time, asked_at)
 
     async with _status_client() as client, asyncio.TaskGroup() as group:
         for name in hubs:
@@ -50,6 +81,16 @@ async def gather(operator: Operator, root: Ed25519PrivateKey | None) -> NetworkO
         for machine in machines.values():
             if machine.status_url is not None and machine.state == "running":
                 group.create_task(ask_node(machine, machine.status_url), name=f"ask {machine.name}")
+    return Gathered(hubs, _list_nodes(operator, machines, hubs, answers, root))
+
+
+def _list_nodes(
+    operator: Operator,
+    machines: dict[MachineName, Machine],
+    hubs: dict[MachineName, HubEvidence],
+    answers: dict[MachineName, tuple[Answer, NodeStatus | None]],
+    root: Ed25519PrivateKey | None,
+) -> dict[MachineName, Evidence]:
     views = {
         MachineName(view.name): view for hub in hubs.values() if hub.status is not None for view in hub.status.nodes
     }
@@ -59,12 +100,11 @@ async def gather(operator: Operator, root: Ed25519PrivateKey | None) -> NetworkO
         for name, grant in operator.keeper.load_state().grants.items()
         if 0 < grant.number < operator.spec.cidr.num_addresses - 1
     }
-    nodes = {
+    return {
         name: _evidence(machines.get(name), views.get(name), answers.get(name), root, granted.get(name))
         for name in sorted(names, key=lambda name: _order(operator, name))
         if name not in hubs
     }
-    return judge_network(operator.spec, hubs, nodes)
 
 
 def _evidence(
@@ -92,7 +132,11 @@ def _verify_report(view: HubView, root: Ed25519PrivateKey) -> NodeStatus | None:
 
 
 async def _ask_hub(
-    operator: Operator, evidence: HubEvidence, url: str | None, root: Ed25519PrivateKey | None
+    operator: Operator,
+    evidence: HubEvidence,
+    url: str | None,
+    root: Ed25519PrivateKey | None,
+    witness: Witness | None,
 ) -> HubEvidence:
     if url is None or root is None or evidence.machine_state == "stopped":
         return HubEvidence(evidence.machine_state, evidence.address, None, "its address is not known")
@@ -100,7 +144,11 @@ async def _ask_hub(
     error = ""
     try:
         async with connect(url, operator.identity(root)) as hub:
+            asked_at = clock.wall()
             status = await hub.fetch_status()
+            if witness is not None:
+                witness.hear(hub.member.name, status.time, asked_at)
+                await witness.visit(hub)
     except SpokewireError as failure:
         error = failure.message
     return HubEvidence(evidence.machine_state, evidence.address, status, error)

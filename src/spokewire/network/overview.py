@@ -171,7 +171,7 @@ def _judge_hub(name: str, evidence: HubEvidence) -> HubOverview:
 def _judge_node(name: str, evidence: Evidence) -> NodeOverview:
     health = judge_evidence(evidence)
     view = evidence.view
-    told = _newest(evidence)
+    told = newest_words(evidence)
     hub = None if told is None or not told.hubs else told.hubs[0]
     return NodeOverview(
         name=name,
@@ -208,7 +208,7 @@ def _list_peers(evidence: Evidence, told: NodeStatus) -> list[PeerStatus]:
 
 def judge_evidence(evidence: Evidence) -> Health:
     """Weigh the evidence on one node: echoes through the tunnel first, words second."""
-    view, told = evidence.view, _newest(evidence)
+    view, told = evidence.view, newest_words(evidence)
     if view is not None and not view.agent:
         return Health(State.STARTING, f"a stock WireGuard client: it answers no echoes; {_handshake(view)}")
     echoes = view is not None and view.last_echo_age_s is not None and view.last_echo_age_s <= ECHO_FRESH_S
@@ -294,7 +294,7 @@ def _reaches_peers(told: NodeStatus) -> bool:
     return any(peer.state in (State.CONNECTED, State.DEGRADED) for peer in told.peers)
 
 
-def _newest(evidence: Evidence) -> NodeStatus | None:
+def newest_words(evidence: Evidence) -> NodeStatus | None:
     """The node's own words: the public answer is of this moment; the signed report may be seconds old, and counts only while fresh."""
     if evidence.answered is not None:
         return evidence.answered
