@@ -61,7 +61,21 @@ def test_the_short_look_leaves_everything_else_to_parsing(arguments: list[str]) 
         ("spokewire.cli.main", {"asyncio", "cryptography", "httpcore", "pydantic", "rich", "typer"}),
         ("spokewire.cli.context", {"asyncio", "cryptography", "httpcore", "pydantic", "rich", "tomlkit"}),
         ("spokewire.deploy.gather", {"fastapi", "httpx", "pyroute2", "rich", "tomlkit", "uvicorn"}),
-        ("spokewire.node.main", {"fastapi", "httpx", "pyroute2", "rich", "tomlkit", "typer"}),
+        ("spokewire.cli.launch", {"asyncio", "cryptography", "pydantic", "rich", "typer"}),
+        (
+            "spokewire.node.main",
+            {
+                "cryptography.x509",
+                "fastapi",
+                "httpx",
+                "jwt",
+                "prometheus_client",
+                "pyroute2",
+                "rich",
+                "tomlkit",
+                "typer",
+            },
+        ),
     ],
 )
 def test_nothing_is_loaded_that_is_not_needed(module: str, unwanted: set[str]) -> None:

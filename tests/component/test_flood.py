@@ -62,7 +62,10 @@ def test_a_thousand_requests_a_second_leave_the_probes_their_timing_and_are_refu
         await far.open(THERE)
         prober.watch({THERE: HUB})
         app = server.build(make_board(tmp_path)[0].status, clock.monotonic)
-        async with serving(listen(0), app) as port, running(repeat("probe", prober.step, probe.TICK_S)):
+        async with (
+            serving(listen(0), app) as port,
+            running(repeat("probe", prober.step, prober.wait_s, wake=prober.wake)),
+        ):
             await until(lambda: bool(heard))
             flood = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", FLOOD, str(port), str(RATE), str(SECONDS), stdout=asyncio.subprocess.PIPE

@@ -68,6 +68,26 @@ def test_an_event_wakes_a_loop_at_once_even_while_it_waits_after_a_failure(kind:
     assert len(ran) == 3
 
 
+def test_a_loop_that_says_how_long_to_wait_is_asked_after_each_step() -> None:
+    happened: list[str] = []
+
+    async def step() -> None:
+        happened.append("step")
+
+    def choose_wait_s() -> float:
+        happened.append("wait")
+        return 0.0 if len(happened) < 6 else NEVER_S
+
+    async def scenario() -> None:
+        loop = asyncio.create_task(repeat("step", step, choose_wait_s))
+        await until(lambda: len(happened) >= 6)
+        loop.cancel()
+        await asyncio.wait([loop])
+
+    asyncio.run(scenario())
+    assert happened == ["step", "wait"] * 3
+
+
 def test_a_defect_in_a_step_ends_the_loop() -> None:
     async def step() -> None:
         raise ZeroDivisionError

@@ -14,9 +14,10 @@ from spokewire.host import keys
 from spokewire.host.echo import EchoService
 from spokewire.network.echo import PORT, Echo, Kind, format_echo
 from spokewire.network.names import WireGuardKey
+from spokewire.network.probing import SUSPECT_S
 from spokewire.network.proof import ECHOES_PER_PAIR, TRANSFER_BYTES, Pace, PairResult, Step, join
 from spokewire.network.status import State
-from spokewire.node import prove, transfer
+from spokewire.node import probe, prove, transfer
 from spokewire.node.probe import Prober
 from spokewire.node.targets import Target
 from spokewire.node.transfer import MAX_CHECK_BYTES, MAX_CONVERSATIONS, TransferService, format_head
@@ -289,6 +290,24 @@ def make_prober() -> Prober:
 
 
 CALLED = Target("node-2", is_hub=False, peer=WireGuardKey("key of node-2"), calls=True)
+
+
+def test_an_agent_sleeps_until_an_echo_is_due_or_an_answer_is_missing_and_wakes_for_news() -> None:
+    async def scenario() -> None:
+        prober = make_prober()
+        assert prober.wait_s() == probe.LONGEST_WAIT_S
+        prober.watch({THERE: CALLED})
+        assert prober.wake.is_set(), "somebody new is asked at once"
+        prober.wake.clear()
+        await prober.step()
+        assert probe.TICK_S < prober.wait_s() <= SUSPECT_S, "the answer is looked for when it begins to be missing"
+        prober.watch({THERE: CALLED})
+        assert not prober.wake.is_set(), "nothing has changed"
+        prober.hurry()
+        assert prober.wake.is_set()
+        assert prober.wait_s() == probe.TICK_S
+
+    asyncio.run(scenario())
 
 
 def test_of_two_nodes_that_learn_of_each_other_only_one_calls_and_the_other_answers_at_once() -> None:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import httpcore
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel, ValidationError
 
 from spokewire.api import http, problem
@@ -26,6 +24,7 @@ from spokewire.api.messages import (
 )
 from spokewire.errors import Code, InputError, PermanentError, TemporaryError
 from spokewire.host import clock
+from spokewire.network.clocks import Reading, Told
 from spokewire.network.documents import Member, Proof, sign, verify_member
 from spokewire.network.keys import derive_network_id
 from spokewire.network.status import HubStatus
@@ -56,12 +55,13 @@ class Identity:
 class HubClient:
     """A connection to one hub whose record has been verified. Make it with `connect`."""
 
-    def __init__(self, http: Http, url: str, identity: Identity, member: Member, clock_offset_s: float) -> None:
+    def __init__(self, http: Http, url: str, identity: Identity, member: Member, told: Told) -> None:
         self.member = member
+        self.told = told
+        """What the hub said the time is, when we connected."""
         self._http = http
         self._url = url.rstrip("/")
         self._identity = identity
-        self._clock_offset_s = clock_offset_s
 
     async def submit_record(self, record: str) -> Accepted:
         """Hand in this machine's record."""
@@ -132,7 +132,7 @@ class HubClient:
             network=derive_network_id(identity.root),
             audience=self.member.name,
             grant=identity.grant_text,
-            issued_at=int(clock.wall() + self._clock_offset_s),
+            issued_at=int(max(0.0, self.told.time_at(clock.steady()))),
         )
         return {"Authorization": f"Bearer {sign(proof, identity.key)}"}
 
@@ -141,9 +141,10 @@ class HubClient:
 async def connect(url: str, identity: Identity) -> AsyncIterator[HubClient]:
     """Connect to the hub at `url`: ask who it is, check the chain to our root key, then pin the certificate that it vouches for.
 
-    The hub's clock is used for proofs towards this hub, so that a node with a wrong clock can still call.
+    The hub's clock is used for proofs towards this hub, so that a node with a wrong clock can still call, also after it was set.
     """
     introduction, presented = await _introduce(url)
+    at = Reading(*clock.read())
     member = verify_member(introduction.record, identity.root, derive_network_id(identity.root), clock.wall())
     if member.grant.role != "hub" or member.record.certificate is None:
         raise InputError(Code.CERTIFICATE_MISMATCH, f"What answers at {url} is not a hub of this network.")
@@ -158,7 +159,7 @@ async def connect(url: str, identity: Identity) -> AsyncIterator[HubClient]:
     context.check_hostname = False
     context.load_verify_locations(cadata=presented)
     async with Http(context, ANSWER) as pinned:
-        yield HubClient(pinned, url, identity, member, introduction.time - clock.wall())
+        yield HubClient(pinned, url, identity, member, Told(member.name, introduction.time, at))
 
 
 async def _introduce(url: str) -> tuple[HubIntroduction, bytes]:
@@ -177,8 +178,10 @@ async def _introduce(url: str) -> tuple[HubIntroduction, bytes]:
 
 
 def _der(pem: str) -> bytes:
+    _, head, rest = pem.partition(ssl.PEM_HEADER)
+    body, foot, _ = rest.partition(ssl.PEM_FOOTER)
     try:
-        return x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
+        return ssl.PEM_cert_to_DER_cert(f"{head}{body}{foot}")
     except ValueError as error:
         raise InputError(Code.DOCUMENT_MALFORMED, "The hub's record holds no certificate.") from error
 

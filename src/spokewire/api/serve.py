@@ -143,6 +143,10 @@ class _Server(uvicorn.Server):
         """Leave signals to the daemon."""
         yield
 
+    async def main_loop(self) -> None:
+        """Wait to be cancelled. uvicorn's own looks ten times a second whether there is a reason to end, of which a daemon has none."""
+        await asyncio.Event().wait()
+
     async def stop(self, sock: socket.socket) -> None:
         """End at once, and in order: streams never end by themselves, and cancelling them would log each as a failure."""
         for server in getattr(self, "servers", []):

@@ -10,9 +10,7 @@ from spokewire.host import logs
 def begin(log_level: str, *, as_json: bool, config: Path | None, network: str | None, state_folder: Path) -> str | None:
     """Begin the daemon's log, and return the name of the network to run as `choose_network` does."""
     logs.configure(log_level, json_lines=as_json)
-    chosen = choose_network(config, network, state_folder)
-    logs.adopt_foreign()
-    return chosen
+    return choose_network(config, network, state_folder)
 
 
 def choose_network(config: Path | None, network: str | None, state_folder: Path) -> str | None:

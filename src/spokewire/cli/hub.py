@@ -1,6 +1,5 @@
 """`spokewire hub`: the hub's daemon."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -52,11 +51,9 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     as_json: options.JsonLines = False,
 ) -> None:
     """Run the hub's daemon in the foreground until SIGTERM or SIGINT. The token comes in SPOKEWIRE_TOKEN at first start, and is kept."""
-    import asyncio
-
     from spokewire.cli.daemon import begin
+    from spokewire.cli.launch import become_daemon
     from spokewire.errors import Code, Fault, InputError
-    from spokewire.hub import main, record
 
     faults = [
         Fault("--open-ports", repr(word), '"tcp/22" or "udp/123"') for word in open_ports.split() if not _is_port(word)
@@ -68,19 +65,16 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     if faults:
         raise InputError(Code.REQUEST_INVALID, "The hub cannot be started like this.", faults=faults)
     network = begin(log_level, as_json=as_json, config=config, network=network, state_folder=state_dir)
-    token = os.environ.pop("SPOKEWIRE_TOKEN", None) or None
-    asyncio.run(
-        main.run(
-            record.Settings(
-                public_address=public_address,
-                public_address6=public_address6 or None,
-                state_folder=state_dir,
-                token=token,
-                network=network,
-                api_port=api_port,
-                open_ports=tuple(open_ports.split()),
-            )
-        )
+    become_daemon(
+        "hub",
+        log_level,
+        as_json=as_json,
+        public_address=public_address,
+        public_address6=public_address6 or None,
+        state_folder=str(state_dir),
+        network=network,
+        api_port=api_port,
+        open_ports=open_ports.split(),
     )
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from spokewire.cli import entry
+from spokewire.cli import launch
 from spokewire.errors import Code, InputError, PermanentError, SpokewireError
 from spokewire.host import logs
 
@@ -22,6 +22,11 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; return its exit status."""
     try:
+        if launch.is_daemon():
+            launch.run_daemon()
+            return 0
+        from spokewire.cli import entry
+
         entry.restore_folder()
         logs.configure(os.environ.get("SPOKEWIRE_LOG_LEVEL") or "warning")
         entry.enter_running_lab(arguments)

@@ -1,6 +1,5 @@
 """`spokewire node`: the node's agent, and the nodes of a network."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,17 +40,19 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     as_json: options.JsonLines = False,
 ) -> None:
     """Run the node's agent in the foreground until SIGTERM or SIGINT. The token comes in SPOKEWIRE_TOKEN at first start, and is kept."""
-    import asyncio
-
     from spokewire.cli.daemon import begin
-    from spokewire.host import files
-    from spokewire.node import main
+    from spokewire.cli.launch import become_daemon
 
     network = begin(log_level, as_json=as_json, config=config, network=network, state_folder=state_dir)
-    token = os.environ.pop("SPOKEWIRE_TOKEN", None) or None
-    if token is None and token_file is not None:
-        token = files.read(token_file)
-    asyncio.run(main.run(main.Settings(state_folder=state_dir, token=token, network=network, status_port=status_port)))
+    become_daemon(
+        "node",
+        log_level,
+        as_json=as_json,
+        state_folder=str(state_dir),
+        network=network,
+        status_port=status_port,
+        token_file=None if token_file is None else str(token_file),
+    )
 
 
 @app.command("list", epilog=options.example("spokewire node list", "spokewire node list --json"))

@@ -4,12 +4,8 @@ import base64
 import datetime as dt
 import secrets
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.x509.oid import NameOID
 
 from spokewire.network.names import WireGuardKey
 
@@ -36,10 +32,7 @@ def make_bytes(size: int) -> bytes:
 
 def make_wireguard_key() -> str:
     """Make a WireGuard private key, in base64 as `wg genkey` prints it. Secret."""
-    raw = X25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()
-    )
-    return base64.b64encode(raw).decode()
+    return base64.b64encode(X25519PrivateKey.generate().private_bytes_raw()).decode()
 
 
 def derive_wireguard_public_key(private_key: str) -> WireGuardKey:
@@ -55,6 +48,12 @@ def make_certificate(name: str) -> tuple[str, str]:
     The hub's record vouches for the certificate, so it names no host and, as RFC 5280 section 4.1.2.5 allows, does not
     expire: a wrong clock must not cut a node off.
     """
+    # Only a hub's first start needs these.
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     certificate = (

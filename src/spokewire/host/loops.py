@@ -15,7 +15,11 @@ from spokewire.host.logs import log
 FIRST_BACKOFF_S = 0.25
 MAX_THREADS = 2
 """For the few calls that block: running `wg`, asking the kernel."""
-_M_ARENA_MAX = -8
+_M_ARENA_MAX, _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -8, -3, -1
+_LARGE_BYTES, _SPARE_BYTES = 512 * 1024, 1024 * 1024
+"""What is larger is given back to the kernel as soon as it is freed, and what is free beyond the spare. glibc's own thresholds grow with use. asyncio
+takes a buffer of 256 kB for each datagram: that one must not be asked of the kernel each time.
+"""
 LONGEST_BACKOFF_S = 15.0
 """After an outage of any length we look again within a quarter of a minute."""
 PERMANENT_BACKOFF_S = 10.0
@@ -44,13 +48,15 @@ class Backoff:
 async def repeat(
     name: str,
     step: Callable[[], Awaitable[None]],
-    interval_s: float,
+    interval_s: float | Callable[[], float],
     *,
     wake: asyncio.Event | None = None,
     report: Callable[[SpokewireError | None], None] = lambda _: None,
     backoff: Backoff | None = None,
 ) -> None:
     """Run a step for ever: every `interval_s`, at once when `wake` is set, with growing waits while it fails.
+
+    An interval that is a function is asked after each step that worked.
 
     An error of ours is told to `report` (None when the step works again), logged when it changes, and survived. Anything else is a defect:
     it ends the daemon, which its supervisor starts again.
@@ -72,7 +78,7 @@ async def repeat(
                 told = ""
             report(None)
             backoff.reset()
-            wait_s = interval_s
+            wait_s = interval_s() if callable(interval_s) else interval_s
         await sleep_or_wake(wait_s, wake)
 
 
@@ -117,6 +123,8 @@ def keep_small() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _SPARE_BYTES)
 
 
 async def run_until_stopped(

@@ -5,7 +5,6 @@ import binascii
 import hashlib
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from spokewire.network.names import NetworkId, WireGuardKey
 
@@ -30,7 +29,7 @@ def decode_base64url(text: str) -> bytes:
 
 def format_public_key(key: Ed25519PublicKey) -> str:
     """Write an Ed25519 public key as 43 base64url characters."""
-    return encode_base64url(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
+    return encode_base64url(key.public_bytes_raw())
 
 
 def parse_public_key(text: str) -> Ed25519PublicKey:
@@ -43,7 +42,7 @@ def parse_public_key(text: str) -> Ed25519PublicKey:
 
 def format_private_key(key: Ed25519PrivateKey) -> str:
     """Write an Ed25519 private key as 43 base64url characters. Secret."""
-    return encode_base64url(key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
+    return encode_base64url(key.private_bytes_raw())
 
 
 def parse_private_key(text: str) -> Ed25519PrivateKey:
@@ -67,4 +66,4 @@ def parse_wireguard_key(text: str) -> WireGuardKey:
 
 def derive_network_id(root: Ed25519PublicKey) -> NetworkId:
     """Derive the network's id from the public half of its root key."""
-    return NetworkId(hashlib.sha256(root.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:32])
+    return NetworkId(hashlib.sha256(root.public_bytes_raw()).hexdigest()[:32])

@@ -49,7 +49,7 @@ def find_median(values: Iterable[float]) -> float | None:
     return (ordered[middle] + ordered[~middle]) / 2 if ordered else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One echo whose fate is known: sent at (monotonic seconds), and its round trip; None: lost."""
 
@@ -57,7 +57,7 @@ class Sample:
     rtt_ms: float | None
 
 
-@dataclass
+@dataclass(slots=True)
 class Bucket:
     """Ten seconds of echoes, in numbers. `lost_out` never arrived there, `lost_back` was answered in vain."""
 

@@ -22,6 +22,8 @@ ISSUE = "path-mtu"
 HEADS_BYTES = 28
 """IPv4 and UDP."""
 STEP_S = PACE_S
+CALM_STEP_S = 1.0
+"""While every check that is due has been made, and nothing is wrong."""
 
 
 @dataclass
@@ -78,7 +80,7 @@ class PathMtu:
         }
 
     async def step(self) -> None:
-        """Send what is due, and tell what it led to. Call it every STEP_S."""
+        """Send what is due, and tell what it led to. Then wait for `wait_s`."""
         now, mtu = clock.monotonic(), min(self.mtu, self._applied)
         chosen = [gauged for gauged in self._gauged.values() if self._matters(gauged, now)]
         in_use = any(not one.watched.target.is_hub for one in chosen)
@@ -97,6 +99,16 @@ class PathMtu:
         self._hold_back(now)
         self._tell()
         await self._send(due, mtu)
+
+    def wait_s(self) -> float:
+        """How long to wait after a `step`."""
+        now = clock.monotonic()
+        is_calm = all(
+            one.gauge.limit == self.ceiling and one.gauge.is_resting(now)
+            for one in self._gauged.values()
+            if self._matters(one, now)
+        )
+        return CALM_STEP_S if is_calm else STEP_S
 
     def _hubs(self) -> list[Gauge]:
         return [gauged.gauge for gauged in self._gauged.values() if gauged.watched.target.is_hub]

@@ -1,7 +1,9 @@
 """The node's public status server: read-only, rate-limited, without secrets, and up before anything else."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,7 +17,9 @@ from spokewire.api.limits import LimitBody, LimitRate, TokenBucket, name_client
 from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
 from spokewire.network.events import NodeHistory, parse_span
 from spokewire.network.status import NodeStatus, State
-from spokewire.node import metrics
+
+if TYPE_CHECKING:
+    from spokewire.node import metrics
 
 REQUESTS_PER_S = 20.0
 REQUEST_BURST = 100.0
@@ -71,7 +75,7 @@ class _Look:
 def build(status: Callable[[], NodeStatus], monotonic: Callable[[], float], tell: Tell | None = None) -> StatusServer:
     """Build the status server; without `tell` it has no history."""
     histories, bucket = TokenBucket(HISTORIES_PER_S, HISTORY_BURST), TokenBucket(REQUESTS_PER_S, REQUEST_BURST)
-    page, look = metrics.Page(status, monotonic), _Look(status, monotonic)
+    look, pages = _Look(status, monotonic), list["metrics.Page"]()
 
     async def show_status(_: Request) -> Response:
         return Response(look.read()[1], media_type="application/json", headers={"Cache-Control": "no-store"})
@@ -82,7 +86,9 @@ def build(status: Callable[[], NodeStatus], monotonic: Callable[[], float], tell
         return JSONResponse(body, 200 if now.state in HEALTHY else 503, headers={"Cache-Control": "no-store"})
 
     async def show_metrics(_: Request) -> Response:
-        return Response(page.read(), media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
+        if not pages:
+            pages.append(await asyncio.to_thread(_make_page, status, monotonic))
+        return Response(pages[0].read(), media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
 
     async def show_history(request: Request) -> Response:
         if tell is None:
@@ -111,6 +117,13 @@ def build(status: Callable[[], NodeStatus], monotonic: Callable[[], float], tell
     )
     app.bucket, app.monotonic = bucket, monotonic
     return app
+
+
+def _make_page(status: Callable[[], NodeStatus], monotonic: Callable[[], float]) -> "metrics.Page":
+    """Prometheus' client is loaded when it is asked for: it would be 2 MB of each agent that nobody asks."""
+    from spokewire.node import metrics
+
+    return metrics.Page(status, monotonic)
 
 
 def _parse_history_query(request: Request) -> tuple[float, int]:

@@ -78,6 +78,11 @@ def test_a_signed_document_is_plain_jws_that_any_library_reads() -> None:
     assert jwt.decode(sign(GRANT, ROOT), PUBLIC, algorithms=["EdDSA"])["name"] == "node-1"
 
 
+def test_a_document_that_any_library_signed_is_read() -> None:
+    text = jwt.PyJWS().encode(GRANT.model_dump_json().encode(), ROOT, "EdDSA", {"typ": Grant.typ})
+    assert verify(Grant, text, PUBLIC) == GRANT
+
+
 GOOD = sign(GRANT, ROOT)
 HEAD, BODY, SIGNATURE = GOOD.split(".")
 
