@@ -23,6 +23,7 @@ class Code(StrEnum):
     BUSY = "busy"
     CERTIFICATE_MISMATCH = "certificate-mismatch"
     CLOCK_SKEW = "clock-skew"
+    CLOCK_WRONG = "clock-wrong"
     COMMAND_FAILED = "command-failed"
     CONFIRMATION_NEEDED = "confirmation-needed"
     DEVICE_UNAVAILABLE = "device-unavailable"
@@ -41,6 +42,7 @@ class Code(StrEnum):
     KEY_FILE = "key-file"
     LAB_FAILED = "lab-failed"
     LOOP_HUNG = "loop-hung"
+    MACHINE_COPIED = "machine-copied"
     MIXED_FAMILY = "mixed-family"
     NAME_UNKNOWN = "name-unknown"
     NOT_DEPLOYED = "not-deployed"
@@ -54,6 +56,7 @@ class Code(StrEnum):
     RATE_LIMITED = "rate-limited"
     REQUEST_INVALID = "request-invalid"
     REVOKED = "revoked"
+    ROUTE_DIVERTED = "route-diverted"
     SPEC_INVALID = "spec-invalid"
     SPEC_MISSING = "spec-missing"
     TIMEOUT = "timeout"
@@ -63,6 +66,7 @@ class Code(StrEnum):
     TOKEN_MISSING = "token-missing"  # noqa: S105
     TOOL_MISSING = "tool-missing"
     TOO_LARGE = "too-large"
+    TUNNEL_SILENT = "tunnel-silent"
 
 
 HTTP_STATUS: dict[Code, int] = {

@@ -25,6 +25,28 @@ while True:
     n += 1
     files.write(path, f"{n} " * 20_000)
 """
+SMALL_DISK = """
+import subprocess, sys
+from pathlib import Path
+from spokewire.host import files
+folder = Path(sys.argv[1])
+def mount(*words):
+    subprocess.run(["mount", "-n", *words, str(folder)], check=True)
+def look():
+    trouble = files.find_trouble(folder)
+    return "well" if trouble is None else trouble.message.removeprefix(f"{folder}: ")
+mount("-t", "tmpfs", "-o", "size=1m", "test")
+lock = files.Lock(folder / "lock", "taken")
+lock.acquire(); lock.release()
+print(look())
+(folder / "filler").write_bytes(bytes((1 << 20) - 8192))
+print(look())
+(folder / "filler").unlink()
+mount("-o", "remount,ro")
+print(look())
+lock.acquire()
+print("locked on a read-only disk")
+"""
 KEEPER = """
 import os, signal, sys
 from pathlib import Path
@@ -162,11 +184,25 @@ def test_a_journal_killed_between_any_two_steps_names_at_least_what_was_made(tmp
     assert seen >= {(), (0,), (0, 1, 2, 3), (3,)}, "the deaths did not fall between the writes"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[[1]]", '{"a": 1}', "null", '[["device"]]', "[" * 100_000])
-def test_a_damaged_journal_is_an_empty_one(tmp_path: Path, text: str) -> None:
+def test_a_full_and_a_read_only_disk_are_told_and_a_daemon_can_still_lock_its_folder_there(tmp_path: Path) -> None:
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    command = ["unshare", *user, "--mount", sys.executable, "-c", SMALL_DISK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, cwd=REPOSITORY)
+    wanted = ["well", "no space is left on the disk.", "the file system is read-only.", "locked on a read-only disk"]
+    assert done.stdout.splitlines() == wanted, done.stderr
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[[1]]", b'{"a": 1}', b"null", b'[["device"]]', b"[" * 100_000, b"\xff\xfe" * 100]
+)
+def test_a_damaged_journal_is_an_empty_one_and_says_so(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "journal.json"
-    path.write_text(text)
-    assert Journal(path).newest_first() == []
+    path.write_bytes(data)
+    journal = Journal(path)
+    assert (journal.newest_first(), journal.is_damaged) == ([], True)
+    journal.write("device", "wg-a")
+    assert ("device", "wg-a") in Journal(path)
+    assert not Journal(path).is_damaged
 
 
 def test_the_journal_survives_a_restart_and_is_undone_newest_first(tmp_path: Path) -> None:

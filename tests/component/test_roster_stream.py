@@ -1,6 +1,7 @@
 """The roster stream: the whole first, then changes; and what becomes of readers that are slow, many, or revoked."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 
 from spokewire.api.client import HubClient, connect
 from spokewire.api.messages import RosterLine
+from spokewire.errors import Code, InputError
 from spokewire.hub.membership import MAX_STREAMS, Follower
-from tests.component.made import Machine, Network
+from tests.component.made import Machine, Network, make_public_key
 from tests.component.served import DEADLINE_S, Hub, make_parts, serve_hub, until
 
 
@@ -71,6 +73,51 @@ def test_a_stream_without_news_is_kept_alive(tmp_path: Path) -> None:
             assert (await anext(stream)).documents
             assert [await anext(stream) for _ in range(3)] == [RosterLine()] * 3
             await stream.aclose()
+
+    asyncio.run(scenario())
+
+
+async def read_until(stream: AsyncGenerator[RosterLine, None], clone: str) -> None:
+    """Read on until a line says this of a clone: one that was written before may still be on its way."""
+    async with asyncio.timeout(DEADLINE_S):
+        while (await anext(stream)).clone != clone:
+            continue
+
+
+def test_a_node_that_exists_twice_is_told_so_and_nobody_else_is(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serve_hub(tmp_path, keepalive_s=0.05) as hub, AsyncExitStack() as stack:
+            node, other = hub.network.grant("node-1", 11), hub.network.grant("node-2", 12)
+            for machine in (node, other):
+                hub.membership.take(machine.record())
+            mine = (await open_client(stack, hub, node)).stream_roster()
+            theirs = (await open_client(stack, hub, other)).stream_roster()
+            assert [(await anext(stream)).clone for stream in (mine, theirs)] == ["", ""]
+            hub.membership.tell_clones({"node-1": "machine-copied"})
+            await read_until(mine, "machine-copied")
+            assert [(await anext(mine)).clone for _ in range(3)] == ["machine-copied"] * 3
+            hub.membership.tell_clones({})
+            await read_until(mine, "")
+            assert [(await anext(theirs)).clone for _ in range(3)] == [""] * 3
+            for stream in (mine, theirs):
+                await stream.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_second_machine_with_a_token_that_is_in_use_is_remembered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serve_hub(tmp_path) as hub, AsyncExitStack() as stack:
+            node = hub.network.grant("node-1", 11)
+            hub.membership.take(node.record())
+            client = await open_client(stack, hub, node)
+            await client.submit_record(node.record())
+            assert hub.parts.reports.find_clones({"node-1": "10.88.0.11"}, hub.parts.monotonic()) == {}
+            with pytest.raises(InputError) as refused:
+                await client.submit_record(node.record(2, wireguard_key=make_public_key()))
+            assert refused.value.code is Code.GRANT_IN_USE
+            told = hub.parts.reports.find_clones({"node-1": "10.88.0.11"}, hub.parts.monotonic())
+            assert told == {"node-1": Code.GRANT_IN_USE}
 
     asyncio.run(scenario())
 

@@ -16,6 +16,7 @@ from spokewire.wireguard.configuration import (
     format_peers,
     format_wg_quick,
     parse_dump,
+    place_added,
 )
 from tests.builders import make_wireguard_key
 
@@ -97,6 +98,16 @@ def test_a_wrong_key_or_port_is_set_with_the_reason(
     wanted = InterfaceSpec(WANTED.addresses, (), listen_port=wanted_port)
     observed = found(public_key=public_key, listen_port=listen_port)
     assert diff_interface(wanted, MINE, observed, {}) == [SetInterface(wanted_port, reason)]
+
+
+def test_a_peer_that_is_added_again_is_called_where_it_was_last_unless_its_endpoint_is_named() -> None:
+    roaming, named = PeerSpec(MachineName("n"), OTHER, ROUTES), SetPeer(PEER, "192.0.2.1:51820", "it is missing")
+    places = {OTHER: "198.51.100.7:4321", PEER.public_key: "198.51.100.8:1"}
+    added = SetPeer(roaming, None, "it is missing")
+    assert place_added([added, named], found(), places) == [replace(added, endpoint=places[OTHER]), named]
+    assert place_added([added], found(), {}) == [added]
+    there = observe(OTHER, endpoint=None)
+    assert place_added([added], found(there), places) == [added], "a peer that is there is left where it is"
 
 
 def test_who_is_no_member_any_more_is_removed_before_others_are_added() -> None:

@@ -63,6 +63,8 @@ class RosterLine(BaseModel):
     documents: list[str] = Field(default_factory=list)
     tests: list[str] = Field(default_factory=list)
     """Signed test requests to carry out now."""
+    clone: str = ""
+    """That the caller seems to exist twice: `grant-in-use` or `machine-copied`; "" if it does not."""
 
 
 class TestLine(BaseModel):

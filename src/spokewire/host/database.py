@@ -64,15 +64,24 @@ class Database:
         """Open the file to write, make it if there is none. DamagedError, or PermanentError if the disk or its file system refuses."""
         connection: sqlite3.Connection | None = None
         try:
-            self._make()
-            connection = self._connect("mode=rw")
-            self._prepare(connection)
+            connection = self.open()
             yield connection
         except (sqlite3.DatabaseError, OSError) as error:
-            raise self._translate(error) from error
+            raise self.translate(error) from error
         finally:
             if connection is not None:
                 connection.close()
+
+    def open(self) -> sqlite3.Connection:
+        """Open the file to write, for one who writes so often that he keeps it open. Raises what SQLite and the system raise: see `translate`."""
+        self._make()
+        connection = self._connect("mode=rw")
+        try:
+            self._prepare(connection)
+        except (sqlite3.Error, OSError, DamagedError):
+            connection.close()
+            raise
+        return connection
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
@@ -83,7 +92,7 @@ class Database:
             version = 0 if connection is None else _version(connection)
             yield connection if version == self._schema.version else None
         except (sqlite3.DatabaseError, OSError) as error:
-            raise self._translate(error) from error
+            raise self.translate(error) from error
         finally:
             if connection is not None:
                 connection.close()
@@ -105,7 +114,7 @@ class Database:
             self._index.unlink(missing_ok=True)
             self.path.replace(self.aside)
         except OSError as error:
-            raise self._translate(error) from error
+            raise self.translate(error) from error
 
     def size_bytes(self) -> int:
         """How much of the disk it takes, its log included."""
@@ -116,7 +125,7 @@ class Database:
         try:
             return shutil.disk_usage(self.path.parent).total
         except OSError as error:
-            raise self._translate(error) from error
+            raise self.translate(error) from error
 
     def _make(self) -> None:
         files.make_private_folder(self.path.parent)
@@ -157,7 +166,8 @@ class Database:
                 f"BEGIN IMMEDIATE; {self._schema.script} PRAGMA user_version = {self._schema.version}; COMMIT;"
             )
 
-    def _translate(self, error: sqlite3.DatabaseError | OSError) -> Exception:
+    def translate(self, error: sqlite3.DatabaseError | OSError) -> Exception:
+        """What an error of SQLite or the system means: DamagedError, PermanentError, or itself where we ourselves are to blame."""
         if isinstance(error, sqlite3.ProgrammingError):
             return error
         if isinstance(error, sqlite3.DatabaseError) and _kind(error) not in _DISK:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spokewire.host import clock, keys
 from spokewire.host.datagrams import DatagramSocket, open_datagram_socket
-from spokewire.network.echo import PORT, SIZE, Echo, Kind, answer, format_echo, parse_echo
+from spokewire.network.echo import PORT, SIZE, Echo, Kind, answer, format_echo, make_sessions, parse_echo
 
 MAX_SESSIONS = 12288
 """Of others, whose requests are counted: three for each of 4,096 machines. The one that was heard last the longest ago is forgotten."""
@@ -37,7 +37,7 @@ class EchoService:
 
     def __post_init__(self) -> None:
         self._socket: DatagramSocket | None = None
-        self._session, self._measuring, self._sizing = (keys.make_number(64) for _ in range(3))
+        self._session, self._measuring, self._sizing = make_sessions(keys.make_number())
         self._received: OrderedDict[tuple[str, int], int] = OrderedDict()
 
     async def open(self, address: str) -> None:

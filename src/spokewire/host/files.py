@@ -1,6 +1,7 @@
 """Files that are whole or absent, with the mode they need."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -10,6 +11,8 @@ from spokewire.errors import Code, PermanentError, TemporaryError
 
 PRIVATE = 0o600
 PUBLIC = 0o644
+LEAST_FREE_BYTES = 1 << 16
+"""With less than this a disk is full: the files that daemons write are some kilobytes each."""
 
 
 def write(path: Path, text: str, mode: int = PRIVATE) -> None:
@@ -75,6 +78,21 @@ def free_gigabytes(path: Path) -> float:
         return 0.0
 
 
+def find_trouble(folder: Path) -> PermanentError | None:
+    """Why nothing can be written into a folder; None if something can, or if that cannot be told."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    if found.f_flag & os.ST_RDONLY:
+        words = "the file system is read-only"
+    elif found.f_bavail * found.f_frsize < LEAST_FREE_BYTES:
+        words = "no space is left on the disk"
+    else:
+        return None
+    return PermanentError(Code.DISK, f"{folder}: {words}.", hint="Look at the disk: space, rights, read-only mount.")
+
+
 class Lock:
     """An exclusive lock on a file: held until released or until the process ends, however it ends (flock(2))."""
 
@@ -86,7 +104,7 @@ class Lock:
     def acquire(self) -> None:
         """Take the lock; TemporaryError with the words of `taken` if another process has it."""
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+            descriptor = _open_lock(self._path)
         except OSError as error:
             raise _translate(error, self._path) from error
         try:
@@ -101,6 +119,16 @@ class Lock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _open_lock(path: Path) -> int:
+    """Where nothing can be written any more, a file from before can still be locked: a daemon must start again there."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _sync_directory(folder: Path) -> None:

@@ -22,9 +22,15 @@ class Journal:
         self._path = path
         self._entries: dict[tuple[str, str], str] = {}
         self._is_behind = False
-        text = files.read(path)
-        if text is not None:
-            self._entries = {(kind, subject): value for kind, subject, value in _parse(text)}
+        self.is_damaged = False
+        """Whether the file could not be read: what an earlier daemon made is not known then."""
+        try:
+            text = files.read(path)
+            if text is not None:
+                self._entries = {(kind, subject): value for kind, subject, value in _parse(text)}
+        except (ValueError, TypeError, RecursionError, SpokewireError) as error:
+            log.warning("journal unreadable", path=str(path), error=str(error))
+            self.is_damaged = True
 
     def __contains__(self, entry: tuple[str, str]) -> bool:
         return entry in self._entries
@@ -67,9 +73,5 @@ class Journal:
 
 
 def _parse(text: str) -> Iterator[tuple[str, str, str]]:
-    try:
-        entries = json.loads(text)
-        for kind, subject, value in entries:
-            yield str(kind), str(subject), str(value)
-    except (ValueError, TypeError, RecursionError):
-        return
+    for kind, subject, value in json.loads(text):
+        yield str(kind), str(subject), str(value)

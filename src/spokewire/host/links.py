@@ -32,6 +32,17 @@ _DESTINATION, _LINK, _TABLE = 1, 4, 15
 """RTA_DST, RTA_OIF and RTA_TABLE of linux/rtnetlink.h."""
 _MAIN_TABLES = (253, 254)
 """RT_TABLE_DEFAULT and RT_TABLE_MAIN of linux/rtnetlink.h."""
+_SOURCE = 7
+"""RTA_PREFSRC."""
+_BY_KERNEL, _ON_LINK, _UNICAST = 2, 253, 1
+"""RTPROT_KERNEL, RT_SCOPE_LINK and RTN_UNICAST."""
+_NOWHERE = {
+    errno.EINVAL: "a blackhole",
+    errno.EHOSTUNREACH: "nothing (unreachable)",
+    errno.EACCES: "nothing (prohibited)",
+    errno.ENETUNREACH: "nothing (there is no route)",
+}
+"""What the kernel says of a destination by routes of type blackhole, unreachable and prohibit (ip-route(8)), or without any."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,57 @@ class Links:
             head = LinkHead(index=_index(route, name), flags=_UP, change=_UP)
             route.change(Kind.NEW_LINK, head, format_attribute(_MTU, mtu))
 
+    def find_missing_routes(
+        self, name: str, addresses: Iterable[IPv4Interface | IPv6Interface]
+    ) -> list[IPv4Interface | IPv6Interface]:
+        """Those of a link's addresses whose network has no route through it, though the kernel makes one with each address."""
+        missing = []
+        with _opened(f"look at the routes of {name}") as route:
+            index = _index(route, name)
+            routed = {
+                (entry.head.family, entry.attributes.get(_DESTINATION, b""), entry.head.destination_prefix)
+                for family in (socket.AF_INET, socket.AF_INET6)
+                for entry in route.dump(Kind.GET_ROUTE, RouteHead(family))
+                if entry.number(_LINK) == index and entry.number(_TABLE) in _MAIN_TABLES
+            }
+            for address in addresses:
+                network = address.network
+                if (_family(address), network.network_address.packed, network.prefixlen) not in routed:
+                    missing.append(address)
+        return missing
+
+    def add_route(self, name: str, address: IPv4Interface | IPv6Interface) -> None:
+        """Add the route to the network of an address through a link, as the kernel does with the address."""
+        network, own = address.network, address.ip.packed
+        with _opened(f"add the route to {network}", fine=(errno.EEXIST,)) as route:
+            head = RouteHead(
+                _family(address),
+                network.prefixlen,
+                table=_MAIN_TABLES[1],
+                protocol=_BY_KERNEL,
+                scope=_ON_LINK if address.version == 4 else 0,  # noqa: PLR2004
+                type=_UNICAST,
+            )
+            attributes = format_attribute(_DESTINATION, network.network_address.packed)
+            attributes += format_attribute(_LINK, _index(route, name))
+            if address.version == 4:  # noqa: PLR2004
+                attributes += format_attribute(_SOURCE, own)
+            route.change(Kind.NEW_ROUTE, head, attributes, create=True)
+
+    def find_way(self, address: str) -> str:
+        """Where packets to an address leave this machine: the name of a link, or a word for nowhere."""
+        packed = ip_address(address).packed
+        with _opened(f"look for the route to {address}") as route:
+            head = RouteHead(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, 8 * len(packed))  # noqa: PLR2004
+            try:
+                entry = route.get(Kind.GET_ROUTE, head, format_attribute(_DESTINATION, packed))
+            except OSError as error:
+                if error.errno in _NOWHERE:
+                    return _NOWHERE[error.errno]
+                raise
+            index = entry.number(_LINK)
+            return "" if index is None else route.get(Kind.GET_LINK, LinkHead(index=index)).text(_NAME)
+
     def find_uplink(self, preferred: Collection[str] = ()) -> Uplink:
         """The link of the default route, with an address of each family, a preferred one if it has that; TemporaryError if there is no such route yet."""
         with _opened("look for the uplink") as route:
@@ -179,10 +241,13 @@ def _addresses(route: Route, index: int) -> list[Entry[AddressHead]]:
     return [entry for entry in route.dump(Kind.GET_ADDRESS, AddressHead()) if entry.head.index == index]
 
 
+def _family(address: IPv4Interface | IPv6Interface) -> int:
+    return int(socket.AF_INET if isinstance(address, IPv4Interface) else socket.AF_INET6)
+
+
 def _describe(address: IPv4Interface | IPv6Interface, index: int) -> tuple[AddressHead, bytes]:
-    family = socket.AF_INET if isinstance(address, IPv4Interface) else socket.AF_INET6
     packed = address.ip.packed
-    head = AddressHead(family, address.network.prefixlen, index=index)
+    head = AddressHead(_family(address), address.network.prefixlen, index=index)
     return head, format_attribute(_LOCAL, packed) + format_attribute(_ADDRESS, packed)
 
 

@@ -40,6 +40,7 @@ class Kind(IntEnum):
     NEW_ADDRESS = 20
     DELETE_ADDRESS = 21
     GET_ADDRESS = 22
+    NEW_ROUTE = 24
     GET_ROUTE = 26
 
 

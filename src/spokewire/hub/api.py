@@ -156,7 +156,12 @@ def _add_documents(app: FastAPI, parts: Parts) -> None:
             raise InputError(
                 Code.FORBIDDEN, "A machine may hand in its own record only.", hint="Use the key of the record's grant."
             )
-        return Accepted(changed=membership.take(submission.record))
+        try:
+            return Accepted(changed=membership.take(submission.record))
+        except InputError as error:
+            if error.code is Code.GRANT_IN_USE:
+                parts.reports.note_refused(member.name, parts.monotonic())
+            raise
 
     @app.get("/v1/roster", response_class=StreamingResponse, responses={200: {"content": {NDJSON: {}}}})
     async def follow_roster(credentials: Credentials) -> StreamingResponse:
@@ -178,9 +183,9 @@ def _add_documents(app: FastAPI, parts: Parts) -> None:
             grant, result = verify_chained(Result, submission.document, roster.root, roster.network, now)
             _refuse_other(caller, grant.id)
             return Accepted(changed=parts.tests.deliver(result.test, grant.name, submission.document))
-        grant, _ = verify_chained(Report, submission.document, roster.root, roster.network, now)
+        grant, report = verify_chained(Report, submission.document, roster.root, roster.network, now)
         _refuse_other(caller, grant.id)
-        parts.reports.keep(grant.name, submission.document, parts.monotonic())
+        parts.reports.keep(grant.name, submission.document, report.status.started_at, parts.monotonic())
         return Accepted(changed=True)
 
 
@@ -244,13 +249,14 @@ async def _follow(membership: Membership, caller: Caller, keepalive_s: float) ->
                 async with asyncio.timeout(keepalive_s):
                     await follower.news.wait()
             except TimeoutError:
-                yield _line(RosterLine())
+                yield _line(RosterLine(clone=membership.clones.get(follower.name, "")))
                 continue
             follower.news.clear()
             await membership.wait_until_applied(APPLY_TIMEOUT_S)
             documents, follower.documents = list(follower.documents.values()), {}
             tests, follower.tests = follower.tests, []
-            yield _line(RosterLine(documents=documents, tests=tests))
+            clone = membership.clones.get(follower.name, "")
+            yield _line(RosterLine(documents=documents, tests=tests, clone=clone))
             if follower.closed:
                 return
     finally:

@@ -14,8 +14,11 @@ from spokewire.host.identity import Identity, load_identity, refresh_record
 from spokewire.host.journal import Journal
 from spokewire.host.logs import log
 from spokewire.host.loops import Ending, keep_small, repeat, run_until_stopped
+from spokewire.host.monitor import watch_changes
 from spokewire.host.watchdog import Watchdog
-from spokewire.hub import api, forwarding, metrics, relaying
+from spokewire.hub import api, callers, forwarding, metrics, relaying
+from spokewire.hub.callers import Callers
+from spokewire.hub.disk import Disk
 from spokewire.hub.firewall import plan_rules
 from spokewire.hub.membership import Membership
 from spokewire.hub.record import Settings, describe_hub, load_or_make_certificate
@@ -48,7 +51,8 @@ class Hub:
         self.tls = load_or_make_certificate(identity)
         self._record = refresh_record(identity, describe_hub(identity, settings, self._public_key, self.tls))
         self.journal = Journal(identity.folder / "journal.json")
-        self.membership = Membership(Roster(identity.token.root), Store(identity.folder / "hub.sqlite"), clock.wall)
+        store = Store(identity.folder / "hub.sqlite")
+        self.membership = Membership(Roster(identity.token.root), store, clock.wall)
         self.membership.take(self._record)
         self.reports = Reports()
         self.interface = interface_name(self._grant.network_name)
@@ -57,7 +61,9 @@ class Hub:
         self.relaying = Relaying(
             self._grant.network_name, self._public_key, identity.folder, self.journal, self._read_endpoints
         )
+        self.disk = Disk(identity.folder, store, lambda: self.relaying.unsaved)
         self.echo = EchoService(asked=self.reports.note_echo)
+        self.callers = Callers(self.membership, self.reports, self.tunnel, self.echo, self._clock_set)
         self._echo_address = ""
         self._issue: Issue | None = None
         self._merging: Issue | None = None
@@ -84,6 +90,7 @@ class Hub:
     async def reconcile(self) -> None:
         """Bring the machine in line with the roster."""
         now = clock.wall()
+        self.disk.look(now)
         roster, version = self.membership.roster, self.membership.version
         wanted, plan = plan_hub(roster, self._grant, now), roster.plan
         if wanted is None or plan is None:
@@ -93,12 +100,14 @@ class Hub:
         await asyncio.to_thread(self.tunnel.check_overlaps, plan.cidr)
         rules = plan_rules(self.interface, (plan.cidr, plan.ula), self._settings.api_port, self._settings.open_ports)
         await asyncio.to_thread(self.firewall.reconcile, rules)
-        await self.tunnel.reconcile(wanted)
+        has_changed = await self.tunnel.reconcile(wanted)
         await asyncio.to_thread(forwarding.enable, self.interface, self.journal)
         address = str(plan.address(self._grant.number))
         if self._echo_address != address:
             await self.echo.open(address)
             self._echo_address = address
+        if has_changed:
+            self.callers.call_added()
         if roster.settings is not None and roster.settings.relay is Relay.SEALED:
             await self.relaying.reconcile(roster, await asyncio.to_thread(self._find_outside), now)
         else:
@@ -165,7 +174,7 @@ class Hub:
     def status(self) -> HubStatus:
         """All that this hub knows."""
         roster, nodes = self.membership.roster, self._views()
-        own = [issue for issue in (self._issue, self._merging) if issue is not None]
+        own = [issue for issue in (self._issue, self._merging, self.disk.issue) if issue is not None]
         return HubStatus(
             name=self._grant.name,
             network=self._grant.network_name,
@@ -176,7 +185,7 @@ class Hub:
             settings_version=roster.version,
             wg=self.tunnel.status(),
             relay=self.relaying.status(),
-            issues=own + self.relaying.find_issues(self._grant.name, nodes),
+            issues=own + self.callers.issues() + self.relaying.find_issues(self._grant.name, nodes),
             nodes=nodes,
             time=clock.wall(),
             started_at=self._started_at,
@@ -235,6 +244,10 @@ class Hub:
             )
         return views
 
+    def _clock_set(self, jump_s: float) -> None:
+        """Instants of before are told by the clock as it is now."""
+        self._since, self._started_at = self._since + jump_s, self._started_at + jump_s
+
     def _change(self, state: State, reason: str) -> None:
         if (state, reason) != (self._state, self._reason):
             log.info("state changed", state=state, reason=reason)
@@ -264,6 +277,8 @@ async def run(settings: Settings) -> None:
             "reconcile", hub.reconcile, RECONCILE_INTERVAL_S, wake=hub.membership.changed, report=hub.report
         ),
         "device": hub.watch_device(),
+        "changes": watch_changes(hub.membership.changed.set),
+        "callers": repeat("callers", hub.callers.step, callers.STEP_S),
         "relay endpoints": hub.relaying.follow(),
         "relay handshakes": hub.relaying.forward(),
         "relay labels": hub.relaying.save(),

@@ -1,7 +1,7 @@
 """Who belongs: the hub's roster, its store, and those who follow it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from spokewire.errors import Code, InputError
@@ -40,6 +40,8 @@ class Membership:
         self.refusals = loaded.refusals
         self.followers: dict[Follower, None] = {}
         """The oldest first."""
+        self.clones: Mapping[str, str] = {}
+        """By name, the nodes that seem to exist twice, and in which way."""
         self.changed = asyncio.Event()
         """Set at each change: look again."""
         self.version = 0
@@ -52,7 +54,7 @@ class Membership:
         self._store.close()
 
     def take(self, text: str) -> bool:
-        """Take one document; True if it was new. It is stored before anybody is told."""
+        """Take one document; True if it was new. It is stored before anybody is told, unless the disk refuses."""
         after = take(self.roster, text, self._now())
         if after is self.roster:
             return False
@@ -123,6 +125,13 @@ class Membership:
                 follower.news.set()
                 reached.add(follower.name)
         return names - reached
+
+    def tell_clones(self, found: Mapping[str, str]) -> None:
+        """Tell those that seem to exist twice, and those that do not any more."""
+        before, self.clones = self.clones, found
+        for follower in self.followers:
+            if found.get(follower.name) != before.get(follower.name):
+                follower.news.set()
 
     def _tell(self, text: str) -> None:
         self.version += 1

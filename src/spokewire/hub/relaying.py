@@ -75,6 +75,8 @@ class Relaying:
         self._mixed_since: float | None = None
         """Since when there are nodes of both families."""
         self._changed = False
+        self.unsaved: SpokewireError | None = None
+        """Why the labels could not be saved last time; None if they were."""
         self.dropped = 0
         """Handshakes that were dropped unread because too many waited."""
 
@@ -158,10 +160,16 @@ class Relaying:
         """Save the labels now and then, so that a rebooted hub resumes running sessions."""
         while True:
             await asyncio.sleep(SAVE_INTERVAL_S * max(1.0, self.switch.label_count / LABELS_PER_SAVE))
-            self.switch.expire(clock.wall())
+            self.switch.expire(clock.steady())
             if self._changed:
                 self._changed = False
-                await asyncio.to_thread(self._store, self.switch.labels())
+                try:
+                    await asyncio.to_thread(self._store, self.switch.labels())
+                except SpokewireError as error:
+                    # A disk that is full must not stop the relay; the labels are saved as soon as there is room.
+                    self._changed, self.unsaved = True, error
+                else:
+                    self.unsaved = None
 
     def status(self) -> RelayStatus | None:
         """The relay in numbers; None while it is not one."""
@@ -192,7 +200,7 @@ class Relaying:
     def _begin(self, outside: Outside) -> None:
         existed = ("relay", self._tables.table) in self._journal and self._tables.exists()
         self._journal.write("relay", self._tables.table)
-        self.switch.restore(self._load(), clock.wall())
+        self.switch.restore(self._load(), clock.steady())
         if existed:
             # Endpoints of before are not known to us any more, but labels must stay; only the table's small maps are rebuilt.
             self._tables.forget_places()
@@ -205,7 +213,7 @@ class Relaying:
 
     def _build(self, outside: Outside) -> None:
         self._tables.create(outside)
-        now = clock.wall()
+        now = clock.steady()
         self._tables.install(
             (Install(label, target), expires_at - now)
             for label, target, expires_at in self.switch.labels()
@@ -225,7 +233,7 @@ class Relaying:
         self._switch_all([(message, source) for message, source, since in held if now - since <= HOLD_S], hold=False)
 
     def _switch_all(self, messages: list[tuple[bytes, Endpoint]], *, hold: bool = True) -> None:
-        now = clock.wall()
+        now = clock.steady()
         forwards: list[tuple[bytes, Endpoint]] = []
         for message, source in messages:
             decision = self.switch.handle(message, source, now)
@@ -244,14 +252,20 @@ class Relaying:
             self._tap.send(message, to)
 
     def _store(self, labels: list[tuple[Label, NodeNumber, float]]) -> None:
-        rows = [[label.source, label.index, target, expires_at] for label, target, expires_at in labels]
+        wall, steady = clock.read()
+        rows = [[label.source, label.index, target, expires_at - steady + wall] for label, target, expires_at in labels]
         files.write(self._path, json.dumps(rows))
 
     def _load(self) -> list[tuple[Label, NodeNumber, float]]:
         try:
             rows = json.loads(files.read(self._path) or "[]")
+            wall, steady = clock.read()
             return [
-                (Label(int(source), Index(int(index))), int(target), float(expires_at))
+                (
+                    Label(int(source), Index(int(index))),
+                    int(target),
+                    steady + min(float(expires_at) - wall, LABEL_LIFETIME_S),
+                )
                 for source, index, target, expires_at in rows
             ]
         except (ValueError, TypeError, SpokewireError):

@@ -18,6 +18,7 @@ MAX_SIZE = 1400
 """With the heads of IPv4 and UDP (28) still more than any MTU of ours."""
 _MAGIC = b"SPWE"
 _VERSION = 1
+_PURPOSE_BITS = 2
 
 
 class Kind(IntEnum):
@@ -29,7 +30,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Echo:
-    """One echo packet. `session` is random for each start of a sender; `sent_at` is its own clock, meaningless to others."""
+    """One echo packet. `session` is random for each start of a sender, but for its lowest two bits, which tell its sessions apart; `sent_at` is its own clock, meaningless to others."""
 
     kind: Kind
     session: int
@@ -60,3 +61,14 @@ def parse_echo(data: bytes) -> Echo | None:
 def answer(request: Echo, received: int) -> Echo:
     """Answer a request; `received` counts those that have arrived."""
     return replace(request, kind=Kind.ANSWER, received=received % 2**32)
+
+
+def make_sessions(number: int) -> tuple[int, int, int]:
+    """The sessions of one agent, from a random number: to probe, to measure, and for echoes of chosen sizes."""
+    agent = number % 2**62 << _PURPOSE_BITS
+    return agent, agent + 1, agent + 2
+
+
+def find_agent(session: int) -> int:
+    """What all sessions of one agent share, and no other's."""
+    return session >> _PURPOSE_BITS

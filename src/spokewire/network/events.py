@@ -38,6 +38,8 @@ class EventCode(StrEnum):
     FIX_FAILED = "fix-failed"
     AGENT_STARTED = "agent-started"
     AGENT_STOPPED = "agent-stopped"
+    CLOCK_JUMPED = "clock-jumped"
+    """The machine's clock was set; instants of before were told by the old one."""
     MACHINE_LEFT = "machine-left"
     """The subject is no longer in the roster, so nothing more is heard of it."""
     HISTORY_RESUMED = "history-resumed"

@@ -12,13 +12,23 @@ from spokewire.network.names import WireGuardKey
 
 SILENT_S = 2.5
 """Without any sign of life, after we asked for one: several echoes are on their way by then, so that heavy loss alone is no silence."""
-ANSWERER_WAITS_S = 1.5
-"""How much longer than its peer the one that does not call first waits: a handshake has been answered by then, or was lost."""
-FIRST_PAUSE_S = 5.0
+GREETING_S = 1.5
+"""How long a node waits for the call of a new peer that calls first."""
+ANSWERER_WAITS_S = 0.5
+"""How much longer than its peer the one that does not call first waits when nothing is heard: a handshake has been answered by then, or was lost.
+
+If the caller's clock was set back, its calls are refused, and this one's must come within five seconds of the last sign of life.
+"""
+FIRST_PAUSE_S = 2.0
+"""A handshake that got lost is begun again so soon: WireGuard itself repeats it only after five seconds."""
 LONGEST_PAUSE_S = 60.0
 """A peer that is switched off costs one handshake a minute."""
 RESUME_S = 1.0
 """After a hub came back: its relay knows the labels of running sessions, and resumes them as soon as it has heard both ends."""
+CALLER_SILENT_S = 2.5
+"""How long a hub hears no echo of a node that is alive before it forgets what it knows of it: some eight echoes were lost by then."""
+SPOKE_S = 1.5
+"""A report that comes so long after the last echo was sent by an agent that runs, and echoes: it is the tunnel that is silent."""
 MOST_AT_ONCE = 8
 """Handshakes forced in one pass, so that a crowd which lost its hub does not drown it when it is back."""
 
@@ -83,10 +93,49 @@ def _is_due(peer: Peer, now: float) -> bool:
         return False
     if silence.forced_at is None:
         return now - silence.asked_at >= SILENT_S + patience_s
-    pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(silence.forced - 1, 10))
-    return now - silence.forced_at >= pause_s + patience_s
+    return now - silence.forced_at >= _find_pause_s(silence.forced) + patience_s
 
 
 def _has_settled(hub: Silence, now: float) -> bool:
     is_heard = hub.asked_at is None or now - hub.asked_at < SILENT_S
     return is_heard and hub.back_at is not None and now - hub.back_at >= RESUME_S
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A node as its hub knows it. Instants are monotonic seconds."""
+
+    key: WireGuardKey
+    heard_at: float | None
+    """Its last echo through the tunnel; None: there was none yet."""
+    follows_since: float | None
+    """Since when it follows this hub's roster, which takes its own key; None: it does not now."""
+    spoke_at: float | None
+    """When it last sent a signed report; None: it did not."""
+    renewed_at: float | None = None
+    """When its peer was renewed last, since it was heard."""
+    renewed: int = 0
+
+
+def choose_renewals(callers: Sequence[Caller], now: float) -> list[WireGuardKey]:
+    """The nodes whose WireGuard peer a hub is to remove and add again now, at most MOST_AT_ONCE.
+
+    WireGuard refuses handshakes whose timestamp is not newer than the last (paper section 5.1), so a node whose clock was set back is shut out until
+    its hub forgets it. A stranger cannot bring that about: the node must have proved by its own key that it is alive, and hear nothing.
+    """
+    due = [caller for caller in callers if _is_shut_out(caller, now)]
+    due.sort(key=lambda caller: caller.renewed)
+    return [caller.key for caller in due[:MOST_AT_ONCE]]
+
+
+def _is_shut_out(caller: Caller, now: float) -> bool:
+    if caller.follows_since is None or caller.spoke_at is None:
+        return False
+    silent_since = max(caller.follows_since, caller.heard_at or 0.0)
+    if now - silent_since < CALLER_SILENT_S or caller.spoke_at - (caller.heard_at or 0.0) < SPOKE_S:
+        return False
+    return caller.renewed_at is None or now - caller.renewed_at >= _find_pause_s(caller.renewed)
+
+
+def _find_pause_s(times: int) -> float:
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(times - 1, 10))

@@ -9,7 +9,7 @@ from spokewire.errors import SpokewireError
 from spokewire.host import clock, files
 from spokewire.host.identity import Identity
 from spokewire.host.logs import log
-from spokewire.network.events import SubjectKind
+from spokewire.network.events import EventCode, SubjectKind
 from spokewire.network.health import Health, judge_node
 from spokewire.network.names import WireGuardKey
 from spokewire.network.roster import Roster
@@ -22,6 +22,9 @@ _VERSION = version("spokewire")
 
 NoteChange = Callable[[float, str, SubjectKind, State, State, str], None]
 """The history's: when (wall), who, what it is to us, state before and after, reason."""
+
+NoteEvent = Callable[[float, str, str, str], None]
+"""The history's: when (wall), code, subject, text."""
 
 
 @dataclass
@@ -41,6 +44,7 @@ class Board:
     fixes: Iterable[Fix] = ()
     history_problem: Callable[[], Issue | None] = lambda: None
     note_change: NoteChange = lambda *_: None
+    note_event: NoteEvent = lambda *_: None
     issues: dict[str, Issue] = field(default_factory=dict)
     """By the loop that found it."""
     roster_age_s: Callable[[], float | None] = lambda: None
@@ -67,6 +71,29 @@ class Board:
             self.issues[loop] = Issue(code=error.code, text=error.message, hint=error.hint, since=since)
 
         return note
+
+    def open_issue(self, key: str, issue: Issue) -> None:
+        """Keep an issue under a name of its finder's, since when it began; the history is told of it once."""
+        before = self.issues.get(key)
+        if before is None or (before.code, before.subject) != (issue.code, issue.subject):
+            self.close_issue(key)
+            self.note_event(clock.wall(), EventCode.ISSUE_OPENED, issue.subject, issue.text)
+            self.issues[key] = issue
+        else:
+            self.issues[key] = issue.model_copy(update={"since": before.since})
+
+    def close_issue(self, key: str) -> None:
+        """It is gone."""
+        before = self.issues.pop(key, None)
+        if before is not None:
+            self.note_event(clock.wall(), EventCode.ISSUE_CLOSED, before.subject, before.text)
+
+    def clock_set(self, jump_s: float) -> None:
+        """The wall clock was set: what began before is told by the clock as it is now."""
+        self.started_at, self._since = self.started_at + jump_s, self._since + jump_s
+        self.issues = {
+            key: issue.model_copy(update={"since": issue.since + jump_s}) for key, issue in self.issues.items()
+        }
 
     def status(self) -> NodeStatus:
         """The whole status, as /status shows it."""

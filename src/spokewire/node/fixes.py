@@ -37,6 +37,11 @@ class Fixes:
         self._open: dict[str, _Attempt] = {}
         """By subject."""
 
+    @property
+    def awaited(self) -> bool:
+        """Whether the outcome of any attempt is not known yet."""
+        return bool(self._open)
+
     def tried(self, code: str, subject: str, text: str) -> None:
         """Something was tried; whether it helped will show."""
         self.look(lambda _: False)
@@ -46,7 +51,8 @@ class Fixes:
         """Something was put right, and looked at again. The same again within a minute is not told again: it goes on."""
         now = clock.wall()
         if any(
-            fix.at > now - QUIET_S and (fix.code, fix.subject, fix.text) == (code, subject, text) for fix in self.newest
+            0 <= now - fix.at < QUIET_S and (fix.code, fix.subject, fix.text) == (code, subject, text)
+            for fix in self.newest
         ):
             return
         self._close(_Attempt(code, subject, text, clock.monotonic(), clock.wall()), Outcome.CURED)

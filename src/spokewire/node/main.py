@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from spokewire.api.serve import listen
-from spokewire.errors import Code, InputError, TemporaryError
+from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
 from spokewire.host import clock, files
 from spokewire.host.firewall import Firewall
 from spokewire.host.identity import Identity, describe_node, load_identity, refresh_record
@@ -16,19 +16,22 @@ from spokewire.host.logs import log
 from spokewire.host.loops import Ending, keep_small, repeat, run_until_stopped
 from spokewire.host.monitor import watch_changes
 from spokewire.host.watchdog import Watchdog
+from spokewire.network.clones import describe_clone
 from spokewire.network.documents import Member, Report, sign
 from spokewire.network.events import EventCode, SubjectKind
 from spokewire.network.health import Health
-from spokewire.network.names import WireGuardKey, interface_name
+from spokewire.network.names import interface_name
 from spokewire.network.roster import Roster
 from spokewire.network.rules import plan_admission
 from spokewire.network.topology import InterfaceSpec, plan_node
-from spokewire.node import mtu, probe, server
+from spokewire.node import clocks, mtu, server
 from spokewire.node.board import Board
+from spokewire.node.clocks import ClockWatch
 from spokewire.node.firewall import plan_rules
 from spokewire.node.fixes import Fixes
 from spokewire.node.history import History
 from spokewire.node.probe import Prober, Watched
+from spokewire.node.silence import SilenceWatch
 from spokewire.node.sync import RosterFile, Sync
 from spokewire.node.targets import plan_targets
 from spokewire.node.tests import Tests
@@ -39,11 +42,9 @@ RECONCILE_INTERVAL_S = 2.0
 REPORT_INTERVAL_S = 2.0
 NODES_PER_REPORT_SECOND = 50
 """With more nodes each reports less often, so that a hub never verifies more than 50 reports a second."""
-SILENT_HUB_S = 1.5
-"""One echo a second, and half a second of jitter."""
-LOOK_INTERVAL_S = 0.5
-"""How often silence is looked for."""
 SUMMARY_INTERVAL_S = 60.0
+CLONE = "clone"
+"""Under this name the board keeps the issue."""
 MAX_CONNECTIONS = 256
 
 
@@ -68,7 +69,8 @@ class Node:
         public_key = load_or_make_key(identity.key_file)
         record = refresh_record(identity, describe_node(identity, public_key))
         roster = RosterFile(identity.folder / "roster.json").load(Roster(identity.token.root), clock.wall())
-        self._look_again, self._report_now = asyncio.Event(), asyncio.Event()
+        self._reported_at: float | None = None
+        """When a hub took a report last, in monotonic seconds."""
         self.interface = interface_name(self._grant.network_name)
         self.tunnel = Tunnel(self.interface, identity.key_file, public_key, self.journal)
         self.firewall = Firewall(self._grant.network_name, self.journal)
@@ -76,13 +78,15 @@ class Node:
         self.transfer = TransferService()
         self.tests = Tests(identity, self.prober, lambda: self.sync.roster, lambda: list(self.sync.clients.values()))
         self.sync = Sync(identity, record, roster, self._roster_changed, self.tests.request, self._hub_found)
+        self.sync.doubled = self._doubled
         self.history = history
         self.fixes = Fixes(history.note_event)
+        self.silence = SilenceWatch(self.prober, self.tunnel, board, self.fixes, lambda: self._reported_at)
+        self._look_again, self._report_now = self.silence.look_again, self.silence.report_now
+        self.clocks = ClockWatch(self._grant.name, self.prober, board, self.fixes, lambda: self.sync.told)
         self.path_mtu = mtu.PathMtu(self.prober.service, self.tunnel.lifted, board, self.fixes, self._look_again)
         self._wanted: tuple[InterfaceSpec, str] | None = None
         self._address = ""
-        self._forced: set[WireGuardKey] = set()
-        """Peers with which the next `reconcile` shakes hands anew."""
         board.identity, board.roster, board.fixes = identity, roster, self.fixes.newest
         history.keep_in(identity.folder, self._grant.name, self._grant.network_name)
         history.note_start(clock.wall(), self._grant.name, version("spokewire"))
@@ -105,13 +109,12 @@ class Node:
         rules = plan_rules(self.interface, (plan.cidr, plan.ula), plan_admission(roster, self._grant, now))
         is_as_before = (wanted, rules) == self._wanted
         rewritten = await asyncio.to_thread(self.firewall.reconcile, rules)
-        forced, self._forced = self._forced, set()
-        await self.tunnel.forget_peers(forced)
-        changes = await self.tunnel.reconcile(wanted)
+        forced = self.silence.take_forced()
+        changes = await self.tunnel.reconcile(wanted, forced)
         if is_as_before:
             if rewritten:
                 self.fixes.cured("firewall-altered", self._grant.name, "the firewall's rules were written anew")
-            for repair in [] if forced else changes:
+            for repair in (change for change in changes if not forced or change.code != "peer-altered"):
                 self.fixes.cured(repair.code, self._grant.name, repair.text)
                 self.prober.hurry()
         self._wanted = wanted, rules
@@ -136,18 +139,6 @@ class Node:
             self._look_again.set()
             await asyncio.sleep(RECONCILE_INTERVAL_S)
 
-    async def look_for_silence(self) -> None:
-        """Shake hands anew with peers that nothing is heard of, and look at what came of it before."""
-        alive = {w.name for w in self.prober.watched.values() if w.silence.asked_at is None and w.silence.forced == 0}
-        self.fixes.look(alive.__contains__)
-        for watched in self.prober.force_handshakes():
-            log.info("peer is silent: shaking hands again", peer=watched.name)
-            self.fixes.tried(
-                "tunnel-silent" if watched.target.is_hub else "peer-silent", watched.name, "a new handshake"
-            )
-            self._forced |= {watched.target.peer} if watched.target.peer is not None else set()
-            self._look_again.set()
-
     async def summarise(self) -> None:
         """Hand a summary of the echoes to the history."""
         for name, echoes in self.prober.take_summaries().items():
@@ -163,8 +154,10 @@ class Node:
             for client in clients:
                 try:
                     await client.submit_report(text)
-                except TemporaryError:
-                    self.sync.doubt(client)
+                    self._reported_at = clock.monotonic()
+                except SpokewireError as error:
+                    if isinstance(error, TemporaryError) or error.code is Code.CLOCK_SKEW:
+                        self.sync.doubt(client)
                     raise
         crowd = len(self.prober.watched) / NODES_PER_REPORT_SECOND
         if crowd > REPORT_INTERVAL_S:
@@ -178,11 +171,12 @@ class Node:
             "reconcile": repeat(
                 "reconcile", self.reconcile, RECONCILE_INTERVAL_S, wake=self._look_again, report=note("reconcile")
             ),
-            "probe": repeat("probe", self.prober.step, probe.TICK_S, report=note("probe")),
-            "mtu": repeat("mtu", self.path_mtu.step, mtu.STEP_S, report=note("mtu")),
+            "probe": repeat("probe", self.prober.step, self.prober.wait_s, wake=self.prober.wake, report=note("probe")),
+            "mtu": repeat("mtu", self.path_mtu.step, self.path_mtu.wait_s, report=note("mtu")),
             "history": self.history.run(),
             "summary": repeat("summary", self.summarise, SUMMARY_INTERVAL_S, report=note("summary")),
-            "silence": repeat("silence", self.look_for_silence, LOOK_INTERVAL_S, report=note("silence")),
+            "silence": repeat("silence", self.silence.step, self.silence.wait_s, report=note("silence")),
+            "clocks": repeat("clocks", self.clocks.step, clocks.STEP_S, report=note("clocks")),
             "report": repeat("report", self.report, REPORT_INTERVAL_S, wake=self._report_now, report=lambda _: None),
             "tests": self.tests.run(),
             "device": self.watch_device(),
@@ -224,20 +218,14 @@ class Node:
         self._look_again.set()
 
     def _hub_found(self, hub: Member) -> None:
-        """A hub's API answers (again). If its echoes do not, it may have rebooted and lost our session, or never have had it.
+        self.silence.hub_found(hub)
 
-        WireGuard itself would notice only after 15 s of silence (KEEPALIVE_TIMEOUT and REKEY_TIMEOUT, paper section 6.1), so the next
-        `reconcile` makes the peer anew, which shakes hands at once.
-        """
-        watched = next((w for w in self.prober.watched.values() if w.name == hub.name), None)
-        if watched is None:
-            return
-        age_s = watched.trail.last_answer_age_s(clock.monotonic())
-        if age_s is None or age_s > SILENT_HUB_S:
-            log.info("hub is back, its echoes are not: shaking hands again", hub=hub.name)
-            self.fixes.tried("tunnel-silent", hub.name, "a new handshake")
-            self._forced.add(WireGuardKey(hub.record.wireguard_key))
-            self._look_again.set()
+    def _doubled(self, hub: Member, way: str) -> None:
+        """A hub says whether another machine has our keys. Only these two words of it are believed."""
+        if way in (Code.GRANT_IN_USE, Code.MACHINE_COPIED):
+            self._board.open_issue(CLONE, describe_clone(self._grant.name, Code(way), clock.wall(), hub.name))
+        else:
+            self._board.close_issue(CLONE)
 
     def _refuse_expired(self, roster: Roster, now: float) -> None:
         if roster.is_revoked(self._grant):
@@ -259,6 +247,7 @@ async def run(settings: Settings) -> None:
     keep_small()
     board, history = Board(settings.state_folder), History()
     board.note_change, board.history_problem = history.note_change, history.problem
+    board.note_event = history.note_event
     listener = listen(settings.status_port)
     app = server.build(board.status, clock.monotonic, history.tell)
     ready: asyncio.Queue[Node] = asyncio.Queue(1)

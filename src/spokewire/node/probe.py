@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from spokewire.host import clock
 from spokewire.host.echo import Answer, EchoService
 from spokewire.host.logs import log
-from spokewire.network.handshakes import ANSWERER_WAITS_S, Peer, Silence, ask, choose_handshakes, hear
+from spokewire.network.handshakes import GREETING_S, Peer, Silence, ask, choose_handshakes, hear
 from spokewire.network.health import Health, judge_echo
 from spokewire.network.names import WireGuardKey
 from spokewire.network.probing import (
     ANSWER_TIMEOUT_S,
     INTERVAL_S,
+    SUSPECT_S,
     Interest,
     Summary,
     Trail,
@@ -25,6 +26,10 @@ from spokewire.network.status import State
 from spokewire.node.targets import Target
 
 TICK_S = 0.1
+"""From one look to the next while an answer is missing. Otherwise we sleep until the next echo is due."""
+LONGEST_WAIT_S = 1.0
+FLOCK_S = 0.25
+"""Idle peers that are due so soon are asked now: waking up costs more than asking."""
 LATE_S = 0.5
 """When our own loop did not turn for so long, because the machine was busy or we were stopped, the fault is not the path's."""
 HURRY_PER_S = 20.0
@@ -90,8 +95,10 @@ class Prober:
         self.service = EchoService(answered=self._answered, asked=self._was_asked)
         self.watched: dict[str, Watched] = {}
         """By overlay address."""
+        self.wake = asyncio.Event()
+        """Set when there is something to do before `wait_s` is over."""
         self._changed = changed
-        self._stepped_at = clock.monotonic()
+        self._wakes_at = clock.monotonic()
         self._is_hub_suspect = False
         self._measuring: dict[int, float | None] = {}
         self._measured = asyncio.Event()
@@ -102,22 +109,24 @@ class Prober:
 
         Those peers of `ask_now` get an echo at once: it begins the handshake.
         """
-        now = clock.monotonic()
+        now, before = clock.monotonic(), self.watched
         self.watched = {
             address: known
-            if (known := self.watched.get(address)) is not None and known.target == target
+            if (known := before.get(address)) is not None and known.target == target
             else _begin(target, address, now)
             for address, target in targets.items()
         }
+        if ask_now or any(watched is not before.get(address) for address, watched in self.watched.items()):
+            self.wake.set()
         for watched in self.watched.values():
             if watched.target.peer in ask_now:
                 self._ask(watched, now)
 
     async def step(self) -> None:
-        """Judge everybody, and ask those whose time has come."""
+        """Judge everybody, and ask those whose time has come. Then wait for `wait_s`, or until `wake` is set."""
         now = clock.monotonic()
         machines = list(self.watched.values())
-        late_s, self._stepped_at = now - self._stepped_at - TICK_S, now
+        late_s, self._wakes_at = now - self._wakes_at, now
         if late_s > LATE_S:
             log.warning("the agent was late", seconds=round(late_s, 1))
             for watched in machines:
@@ -132,18 +141,27 @@ class Prober:
             watched.trail.settle(now)
             self._judge(watched, now)
             interest = watched.interest(now)
-            if now >= watched.due_at:
+            if now >= watched.due_at - (FLOCK_S if interest is Interest.IDLE else 0.0):
                 self._ask(watched, now)
                 jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
                 watched.due_at = now + find_interval_s(interest, crowd[interest]) * jitter
             elif watched.is_suspect(now) and now >= watched.asked_at + find_interval_s(Interest.SUSPECT, suspects):
                 self._ask(watched, now, extra=True)
 
+    def wait_s(self) -> float:
+        """For how long there is nothing to do."""
+        now = clock.monotonic()
+        next_at = min(map(_find_next_look, self.watched.values()), default=now + LONGEST_WAIT_S)
+        wait_s = min(max(next_at - now, TICK_S), LONGEST_WAIT_S)
+        self._wakes_at = now + wait_s
+        return wait_s
+
     def hurry(self) -> None:
         """Ask everybody soon: something happened that may concern all of them."""
         now = clock.monotonic()
         for position, watched in enumerate(self.watched.values()):
             watched.due_at = min(watched.due_at, now + position / HURRY_PER_S)
+        self.wake.set()
 
     def note_traffic(self, counters: Mapping[WireGuardKey, int]) -> None:
         """Take WireGuard's byte counters: a peer with more bytes than our own echoes make has traffic, and is asked more often."""
@@ -158,6 +176,7 @@ class Prober:
             if counted - before - own_bytes > IDLE_BYTES:
                 watched.active_until = now + ACTIVE_S
                 watched.due_at = min(watched.due_at, now + INTERVAL_S[Interest.ACTIVE])
+                self.wake.set()
 
     def force_handshakes(self) -> list[Watched]:
         """Choose the silent peers with which to shake hands anew, and note that it is done."""
@@ -170,6 +189,12 @@ class Prober:
             silence = peers[key].silence
             peers[key].silence = replace(silence, forced_at=now, forced=silence.forced + 1)
         return [peers[key] for key in chosen]
+
+    def clock_set(self, jump_s: float) -> None:
+        """The wall clock was set: what began before is told by the clock as it is now. Sessions may be refused soon, so look at everybody."""
+        for watched in self.watched.values():
+            watched.since += jump_s
+        self.hurry()
 
     def take_summaries(self) -> dict[str, Summary]:
         """What the echoes since the last call say, by the machine's name."""
@@ -240,9 +265,18 @@ class Prober:
             # It is there: whatever we waited for is over.
             watched.trail.begins_at = min(watched.trail.begins_at, now)
             self._ask(watched, now)
+            self.wake.set()
+
+
+def _find_next_look(watched: Watched) -> float:
+    """When to look at a machine again: when it is to be asked, or when a missing answer begins to mean something."""
+    since = watched.trail.unanswered_since
+    if since is None or watched.health.state is State.DISCONNECTED:
+        return watched.due_at
+    return min(watched.due_at, since + SUSPECT_S)
 
 
 def _begin(target: Target, address: str, now: float) -> Watched:
-    begins_at = now if target.calls or target.peer is None else now + ANSWERER_WAITS_S
+    begins_at = now if target.calls or target.peer is None else now + GREETING_S
     health = Health(State.STARTING, "no echo has come back yet")
     return Watched(target, address, Trail(begins_at), health, clock.wall(), Silence(now), due_at=begins_at)

@@ -14,6 +14,7 @@ from spokewire.host.identity import Identity
 from spokewire.host.logs import log
 from spokewire.host.loops import Backoff, repeat
 from spokewire.host.routes import choose_url
+from spokewire.network.clocks import Told
 from spokewire.network.documents import Member
 from spokewire.network.roster import Merge, Roster, merge
 
@@ -67,6 +68,10 @@ class Sync:
         self._changed = changed
         self._test = test
         self._found = found
+        self.doubled: Callable[[Member, str], None] = lambda *_: None
+        """Called with what a hub says of another machine with our keys: `grant-in-use`, `machine-copied`, or ""."""
+        self.told: Told | None = None
+        """What a hub said last of the time."""
         self._more_hubs = asyncio.Event()
         self._followed_until: float | None = None
         self._scopes: dict[tuple[str, ...], asyncio.Timeout] = {}
@@ -118,6 +123,7 @@ class Sync:
                 await client.submit_record(self._record)
                 await self._offer_settings(client)
                 report(None)
+                self.told = client.told
                 log.info("following hub", hub=client.member.name)
                 self.take([client.member.text])
                 try:
@@ -142,6 +148,7 @@ class Sync:
                     # A hub speaks when its own tunnel is up: before that a handshake would be lost.
                     heard = True
                     self._found(client.member)
+                self.doubled(client.member, line.clone)
                 for request in line.tests:
                     self._test(request, client)
 

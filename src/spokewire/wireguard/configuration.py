@@ -5,7 +5,7 @@ undoes roaming, a removed peer ends its session.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from spokewire.network.names import WireGuardKey
@@ -107,6 +107,18 @@ def diff_interface(
         if reason:
             changes.append(SetPeer(peer, places[0] if places else None, reason))
     return changes
+
+
+def place_added(
+    changes: Iterable[Change], observed: InterfaceObserved, places: Mapping[WireGuardKey, str]
+) -> list[Change]:
+    """Let peers that are added, and whose endpoint nobody names, be called where they were last (`places`): else they must notice and call us."""
+    return [
+        replace(change, endpoint=places.get(change.peer.public_key))
+        if isinstance(change, SetPeer) and change.endpoint is None and change.peer.public_key not in observed.peers
+        else change
+        for change in changes
+    ]
 
 
 def format_peers(changes: Iterable[SetPeer]) -> str:

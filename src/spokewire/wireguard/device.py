@@ -42,6 +42,9 @@ class Device:
         """Make the device if it is not there; an existing one of ours is kept with its sessions."""
         link = await asyncio.to_thread(self._links.observe, self.name)
         if link is not None:
+            if self._journal.is_damaged:
+                # Only a daemon of ours has had a journal in this folder, so an interface of our name is its work.
+                self._journal.write("device", self.name)
             if ("device", self.name) not in self._journal:
                 raise PermanentError(
                     Code.DEVICE_UNAVAILABLE,
@@ -59,6 +62,11 @@ class Device:
         """Remove the device and its process, if they are there."""
         self._clear()
         self._journal.cross_out("device", self.name)
+
+    async def remake(self) -> None:
+        """Make the device anew, whatever state it is in: the process behind it is killed, which a stopped or deaf one cannot refuse."""
+        await asyncio.to_thread(self._clear)
+        await self._make()
 
     async def wait_for_end(self) -> None:
         """Wait until the wireguard-go process ends; for ever with an in-kernel device or none."""

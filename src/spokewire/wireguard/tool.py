@@ -1,5 +1,6 @@
 """The `wg` program: one way to speak to in-kernel and user-space devices alike."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from spokewire.errors import Code, PermanentError
@@ -7,6 +8,7 @@ from spokewire.host import processes
 from spokewire.wireguard.configuration import (
     Change,
     InterfaceObserved,
+    PeerObserved,
     RemovePeer,
     SetInterface,
     SetPeer,
@@ -15,9 +17,9 @@ from spokewire.wireguard.configuration import (
 )
 
 
-def observe(interface: str) -> InterfaceObserved:
-    """Read the state of an interface."""
-    text = processes.run(["wg", "show", interface, "dump"])
+def observe(interface: str, timeout_s: float = processes.TIMEOUT_S) -> InterfaceObserved:
+    """Read the state of an interface; TemporaryError (timeout) if its device does not answer."""
+    text = processes.run(["wg", "show", interface, "dump"], timeout_s=timeout_s)
     try:
         return parse_dump(text)
     except ValueError as error:
@@ -26,17 +28,32 @@ def observe(interface: str) -> InterfaceObserved:
         ) from error
 
 
-def apply(interface: str, key_file: Path, changes: list[Change]) -> None:
+def renew_peers(interface: str, peers: Iterable[PeerObserved], timeout_s: float = processes.TIMEOUT_S) -> None:
+    """Remove peers and add them again as they were, their endpoints included, in one go: WireGuard forgets sessions and timestamps, nobody sees them gone."""
+    words = [
+        word
+        for peer in peers
+        for word in (
+            *("peer", peer.public_key, "remove", "peer", peer.public_key),
+            *("allowed-ips", ",".join(sorted(map(str, peer.allowed_ips)))),
+            *("persistent-keepalive", str(peer.keepalive_s)),
+            *(("endpoint", peer.endpoint) if peer.endpoint is not None else ()),
+        )
+    ]
+    processes.run(["wg", "set", interface, *words], timeout_s=timeout_s)
+
+
+def apply(interface: str, key_file: Path, changes: list[Change], timeout_s: float = processes.TIMEOUT_S) -> None:
     """Carry out planned changes; the private key is read by `wg` itself, from its file."""
     for change in changes:
         if isinstance(change, SetInterface):
             port = [] if change.listen_port is None else ["listen-port", str(change.listen_port)]
-            processes.run(["wg", "set", interface, *port, "private-key", str(key_file)])
+            processes.run(["wg", "set", interface, *port, "private-key", str(key_file)], timeout_s=timeout_s)
     removals = [
         word for change in changes if isinstance(change, RemovePeer) for word in ("peer", change.public_key, "remove")
     ]
     if removals:
-        processes.run(["wg", "set", interface, *removals])
+        processes.run(["wg", "set", interface, *removals], timeout_s=timeout_s)
     peers = [change for change in changes if isinstance(change, SetPeer)]
     if peers:
-        processes.run(["wg", "addconf", interface, "/dev/stdin"], stdin=format_peers(peers))
+        processes.run(["wg", "addconf", interface, "/dev/stdin"], stdin=format_peers(peers), timeout_s=timeout_s)

@@ -1,23 +1,24 @@
 """One network's tunnel on this machine: observe, plan, apply; differences only."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import TypeVar
 
-from spokewire.errors import Code, PermanentError, SpokewireError
-from spokewire.host import clock, files, keys, sysctl
+from spokewire.errors import Code, PermanentError, SpokewireError, TemporaryError
+from spokewire.host import clock, files, keys, processes, sysctl
 from spokewire.host.journal import Journal
 from spokewire.host.links import Links
 from spokewire.host.logs import log
-from spokewire.host.routes import has_route
+from spokewire.network.ladder import Deafness, is_deaf
 from spokewire.network.names import WireGuardKey
 from spokewire.network.status import WireGuardStatus
 from spokewire.network.topology import InterfaceSpec
 from spokewire.wireguard import tool
+from spokewire.wireguard.ages import Ages
 from spokewire.wireguard.configuration import (
     ROAMED,
     Change,
@@ -25,8 +26,15 @@ from spokewire.wireguard.configuration import (
     RemovePeer,
     SetInterface,
     diff_interface,
+    place_added,
 )
 from spokewire.wireguard.device import Device, Implementation
+from spokewire.wireguard.resolving import resolve
+
+T = TypeVar("T")
+
+ANSWER_LIMIT_S = 3.0
+"""A user-space device answers within milliseconds, on a busy machine within tenths of a second."""
 
 
 def load_or_make_key(path: Path) -> WireGuardKey:
@@ -67,16 +75,39 @@ class Tunnel:
         self.links = Links()
         self._device = Device(interface, self.links, journal)
         self._changing = asyncio.Lock()
+        self._ages = Ages()
+        self._deafness = Deafness()
+        self._to_remake = False
+        self._places: dict[WireGuardKey, str] = {}
+        """Where each peer was last, whatever has become of the interface since."""
 
-    async def reconcile(self, wanted: InterfaceSpec) -> list[Repair]:
-        """Make the interface what is wanted; return what was changed. Raises errors of ours; then nothing else was tried."""
+    async def reconcile(self, wanted: InterfaceSpec, forget: Collection[WireGuardKey] = ()) -> list[Repair]:
+        """Make the interface what is wanted; return what was changed. Raises errors of ours; then nothing else was tried.
+
+        Those peers of `forget` that are there are removed with their sessions and added again, which begins new handshakes.
+        """
         made_before = self._device.made
         self.implementation = await self._device.ensure()
+        remade = await self._remake_if_due()
+        if remade is None:
+            await self._forget_peers(forget)
         named = {peer.endpoint: peer.endpoint6 for peer in wanted.peers if peer.endpoint is not None}
-        endpoints = await _resolve(named)
+        endpoints = await resolve(named)
         async with self._changing:
             done = await asyncio.to_thread(self._apply, wanted, endpoints)
+        if remade is not None:
+            return remade
         return done if self._device.made == made_before else [Repair("interface-gone", "the interface was made anew")]
+
+    async def _remake_if_due(self) -> list[Repair] | None:
+        """Make a device anew that is deaf, or of which somebody asked that; return what that repaired, None if it was not done."""
+        is_asked, unanswered = self._to_remake, self._deafness.unanswered
+        if not is_asked and not is_deaf(self._deafness, clock.monotonic()):
+            return None
+        log.warning("making the device anew", interface=self.interface, unanswered=unanswered)
+        self._to_remake, self._deafness = False, Deafness(remade_at=clock.monotonic())
+        await self._device.remake()
+        return [] if is_asked else [Repair("device-deaf", "the device did not answer any more: it was made anew")]
 
     @asynccontextmanager
     async def lifted(self, mtu: int) -> AsyncIterator[None]:
@@ -92,12 +123,17 @@ class Tunnel:
             finally:
                 await asyncio.to_thread(self.links.set_up, self.interface, link.mtu)
 
-    async def forget_peers(self, keys: Collection[WireGuardKey]) -> None:
-        """Remove peers with their sessions, those that are there; the next `reconcile` adds them again, which begins new handshakes."""
-        gone = [] if self.observed is None else sorted(self.observed.peers.keys() & set(keys))
-        if gone:
-            removals: list[Change] = [RemovePeer(key, "its session is of no use any more") for key in gone]
-            await asyncio.to_thread(tool.apply, self.interface, self._key_file, removals)
+    def remake(self) -> None:
+        """Let the next `reconcile` make the device anew."""
+        self._to_remake = True
+
+    async def renew_peers(self, keys: Collection[WireGuardKey]) -> None:
+        """Forget the sessions and timestamps of those peers that are there, and nothing else of them."""
+        observed = {} if self.observed is None else self.observed.peers
+        chosen = [observed[key] for key in sorted(observed.keys() & set(keys))]
+        if chosen:
+            async with self._changing:
+                await asyncio.to_thread(self._asking, lambda limit_s: tool.renew_peers(self.interface, chosen, limit_s))
 
     async def wait_for_end(self) -> None:
         """Wait until the user-space device dies; for ever with an in-kernel one."""
@@ -128,7 +164,7 @@ class Tunnel:
         """Look at the interface again, if there is one; what cannot be seen now stays as it was seen last."""
         if self.observed is not None:
             try:
-                self.observed = tool.observe(self.interface)
+                self.observed = self._observe()
             except SpokewireError:
                 log.debug("interface not seen", interface=self.interface)
 
@@ -144,12 +180,13 @@ class Tunnel:
             device=self.implementation,
         )
 
+    def has_lost_peers(self) -> bool:
+        """Whether peers that were there have been removed by somebody else, as of the last look."""
+        return self.observed is not None and not self._places.keys() <= self.observed.peers.keys()
+
     def handshake_age_s(self, key: WireGuardKey) -> float | None:
         """Seconds since the last handshake with a peer; None if there was none, or no such peer."""
-        peer = None if self.observed is None else self.observed.peers.get(key)
-        if peer is None or peer.last_handshake_at is None:
-            return None
-        return max(0.0, clock.wall() - peer.last_handshake_at)
+        return self._ages.age_s(key, clock.steady())
 
     def transferred(self, key: WireGuardKey) -> tuple[int, int] | None:
         """Bytes received from and sent to a peer since it was added; None if there is no such peer."""
@@ -166,12 +203,18 @@ class Tunnel:
         peer = None if self.observed is None else self.observed.peers.get(key)
         return None if peer is None else peer.endpoint
 
+    async def _forget_peers(self, keys: Collection[WireGuardKey]) -> None:
+        gone = [] if self.observed is None else sorted(self.observed.peers.keys() & set(keys))
+        if gone:
+            removals: list[Change] = [RemovePeer(key, "its session is of no use any more") for key in gone]
+            await asyncio.to_thread(self._change, removals)
+
     def _apply(self, wanted: InterfaceSpec, endpoints: Mapping[str, Sequence[str]]) -> list[Repair]:
         link = self.links.observe(self.interface)
         if link is None:
             raise PermanentError(Code.DEVICE_UNAVAILABLE, f"The interface {self.interface} has vanished.")
         done: list[Repair] = []
-        observed = tool.observe(self.interface)
+        observed = self._observe()
         if not link.is_up or link.mtu != wanted.mtu:
             # Before the addresses: below 1280 bytes a link has no IPv6, and above it has it again (RFC 8200 section 5).
             self.links.set_up(self.interface, wanted.mtu)
@@ -179,9 +222,12 @@ class Tunnel:
             done.append(Repair("interface-altered", f"brought up with MTU {wanted.mtu}"))
         has_ipv6 = sysctl.read(f"net/ipv6/conf/{self.interface}/disable_ipv6") == "0"
         addresses = {address for address in wanted.addresses if address.version == 4 or has_ipv6}  # noqa: PLR2004
+        keys = {peer.public_key for peer in wanted.peers}
+        self._places = {key: place for key, place in dict(self._places).items() if key in keys}
         changes = diff_interface(wanted, self._public_key, observed, endpoints)
+        changes = place_added(changes, observed, self._places)
         if changes:
-            tool.apply(self.interface, self._key_file, changes)
+            self._change(changes)
             done += [_tell(change) for change in changes]
         for address in sorted(addresses - link.addresses, key=str):
             self.links.add_address(self.interface, address)
@@ -189,40 +235,38 @@ class Tunnel:
         for address in sorted(link.addresses - addresses, key=str):
             self.links.delete_address(self.interface, address)
             done.append(Repair("interface-altered", f"address {address} removed"))
-        self.observed = tool.observe(self.interface) if changes else observed
+        for network in self.links.find_missing_routes(self.interface, addresses):
+            self.links.add_route(self.interface, network)
+            done.append(Repair("route-gone", f"the route to {network.network} was set"))
+        self.observed = self._observe() if changes else observed
         for repair in done:
             log.info("interface changed", interface=self.interface, code=repair.code, change=repair.text)
         return done
+
+    def _observe(self) -> InterfaceObserved:
+        observed = self._asking(lambda limit_s: tool.observe(self.interface, limit_s))
+        handshakes = {key: peer.last_handshake_at for key, peer in observed.peers.items()}
+        self._ages.note(handshakes, *clock.read())
+        self._places |= {key: peer.endpoint for key, peer in observed.peers.items() if peer.endpoint is not None}
+        return observed
+
+    def _change(self, changes: list[Change]) -> None:
+        self._asking(lambda limit_s: tool.apply(self.interface, self._key_file, changes, limit_s))
+
+    def _asking(self, ask: Callable[[float], T]) -> T:
+        """Ask the device something, and note whether it answers. One in the kernel may take as long as the machine does."""
+        limit_s = ANSWER_LIMIT_S if self.implementation is Implementation.USER_SPACE else processes.TIMEOUT_S
+        try:
+            answer = ask(limit_s)
+        except TemporaryError as error:
+            if error.code is Code.TIMEOUT:
+                self._deafness = replace(self._deafness, unanswered=self._deafness.unanswered + 1)
+            raise
+        self._deafness = replace(self._deafness, unanswered=0)
+        return answer
 
 
 def _tell(change: Change) -> Repair:
     if isinstance(change, SetInterface):
         return Repair("interface-altered", change.reason)
     return Repair("endpoint-roamed" if change.reason == ROAMED else "peer-altered", f"a peer was set: {change.reason}")
-
-
-async def _resolve(endpoints: Mapping[str, str | None]) -> dict[str, list[str]]:
-    """Resolve each `host:port`, and what may be used in its place, to every `address:port`; one that cannot be resolved now is left out.
-
-    The first address that we have a route to comes first, IPv4 before IPv6: a sealed relay switches within one family, and nearly everybody has that one.
-    """
-    resolved = {}
-    for endpoint, instead in endpoints.items():
-        found = [place for text in (endpoint, instead) if text is not None for place in await _look_up(text)]
-        found.sort(key=lambda place: ":" in place[0])
-        found.sort(key=lambda place: not has_route(place[0]))
-        if found:
-            resolved[endpoint] = [
-                f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in found
-            ]
-    return resolved
-
-
-async def _look_up(endpoint: str) -> list[tuple[str, int]]:
-    host, _, port = endpoint.rpartition(":")
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
-    except (OSError, ValueError):
-        log.warning("endpoint not resolved", endpoint=endpoint)
-        return []
-    return [(str(entry[4][0]), int(entry[4][1])) for entry in found]

@@ -5,11 +5,13 @@ import pytest
 from spokewire.network.handshakes import (
     LONGEST_PAUSE_S,
     MOST_AT_ONCE,
+    Caller,
     Peer,
     Silence,
     ask,
     calls_first,
     choose_handshakes,
+    choose_renewals,
     hear,
 )
 from spokewire.network.names import WireGuardKey
@@ -40,12 +42,12 @@ def test_of_two_nodes_exactly_one_calls_first() -> None:
         (node(Silence(97.5, 97.5)), True),
         (node(Silence(97.5, 97.5, 10.0), calls=False), False),
         (node(Silence(96.0, 96.0, 10.0), calls=False), True),
-        (node(Silence(50.0, 50.0, 10.0, forced_at=95.5, forced=1)), False),
-        (node(Silence(50.0, 50.0, 10.0, forced_at=95.0, forced=1)), True),
-        (node(Silence(50.0, 50.0, 10.0, forced_at=95.0, forced=1), calls=False), False),
-        (node(Silence(50.0, 50.0, 10.0, forced_at=93.5, forced=1), calls=False), True),
-        (node(Silence(50.0, 50.0, 10.0, forced_at=90.5, forced=2)), False),
-        (node(Silence(50.0, 50.0, 10.0, forced_at=90.0, forced=2)), True),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=98.5, forced=1)), False),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=98.0, forced=1)), True),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=98.0, forced=1), calls=False), False),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=97.0, forced=1), calls=False), True),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=96.5, forced=2)), False),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=96.0, forced=2)), True),
         (node(Silence(0.0, 0.0, 0.0, forced_at=100.5 - LONGEST_PAUSE_S, forced=50)), False),
         (node(Silence(0.0, 0.0, 0.0, forced_at=100.0 - LONGEST_PAUSE_S, forced=50)), True),
     ],
@@ -88,3 +90,36 @@ def test_a_sign_of_life_ends_the_silence_and_tells_when_it_ended() -> None:
     assert asked == ask(asked, 16.0) == Silence(14.0, 15.0, 14.0)
     assert hear(asked, 16.0) == Silence(16.0, back_at=14.0)
     assert hear(asked, 18.0) == Silence(18.0, back_at=18.0)
+
+
+@pytest.mark.parametrize(
+    ("caller", "chosen"),
+    [
+        (Caller(NODE, heard_at=99.0, follows_since=10.0, spoke_at=99.9), False),
+        (Caller(NODE, heard_at=97.5, follows_since=10.0, spoke_at=99.0), True),
+        (Caller(NODE, heard_at=97.5, follows_since=10.0, spoke_at=98.9), False),
+        (Caller(NODE, heard_at=97.6, follows_since=10.0, spoke_at=99.9), False),
+        (Caller(NODE, heard_at=97.5, follows_since=10.0, spoke_at=None), False),
+        (Caller(NODE, heard_at=97.5, follows_since=None, spoke_at=99.0), False),
+        (Caller(NODE, heard_at=50.0, follows_since=98.0, spoke_at=99.0), False),
+        (Caller(NODE, heard_at=None, follows_since=98.0, spoke_at=99.0), False),
+        (Caller(NODE, heard_at=None, follows_since=97.5, spoke_at=99.0), True),
+        (Caller(NODE, 50.0, 10.0, spoke_at=99.0, renewed_at=98.5, renewed=1), False),
+        (Caller(NODE, 50.0, 10.0, spoke_at=99.0, renewed_at=98.0, renewed=1), True),
+        (Caller(NODE, 50.0, 10.0, spoke_at=99.0, renewed_at=96.5, renewed=2), False),
+        (Caller(NODE, 50.0, 10.0, spoke_at=99.0, renewed_at=96.0, renewed=2), True),
+        (Caller(NODE, None, 10.0, spoke_at=99.0, renewed_at=100.5 - LONGEST_PAUSE_S, renewed=50), False),
+        (Caller(NODE, None, 10.0, spoke_at=99.0, renewed_at=100.0 - LONGEST_PAUSE_S, renewed=50), True),
+    ],
+)
+def test_a_hub_forgets_what_it_knows_of_a_node_that_is_alive_but_silent_and_of_no_other(
+    caller: Caller, chosen: bool
+) -> None:
+    assert choose_renewals([caller], 100.0) == ([NODE] if chosen else [])
+
+
+def test_a_hub_takes_a_crowd_a_few_at_a_time_those_tried_least_first() -> None:
+    tried = [Caller(WireGuardKey(f"tried-{i}"), None, 10.0, 99.0, 50.0, 1) for i in range(MOST_AT_ONCE)]
+    fresh = [Caller(WireGuardKey(f"fresh-{i}"), None, 10.0, 99.0) for i in range(MOST_AT_ONCE - 1)]
+    chosen = choose_renewals([*tried, *fresh], 100.0)
+    assert chosen == [*(caller.key for caller in fresh), tried[0].key]
