@@ -1,7 +1,7 @@
 # The two commands are `make demo` and `make test`; both do all set-up. `make help` lists the rest.
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix lint unit lab bench bench-relay bench-kernel test-kernel test-prometheus soak soak-short setup-test setup-bench clean
+.PHONY: help demo test check fix lint unit lab promises bench bench-relay bench-kernel test-kernel test-prometheus soak soak-short setup-test setup-bench clean
 
 help:            ## List the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -21,7 +21,7 @@ lint: setup-test
 	$(BIN)/lint-imports
 
 unit: setup-test
-	$(BIN)/python -m pytest -q tests -m "not lab and not prometheus and not soak" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q tests -m "not lab and not prometheus and not soak and not long" -n 2 --dist loadfile
 
 lab: setup-test  ## The tests that build real networks in namespaces
 	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m "lab and not alone" -n 2 --dist loadfile
@@ -45,6 +45,9 @@ test-kernel: setup-test  ## The lab end to end on a stock Debian kernel with in-
 
 test-prometheus: setup-test  ## Alert rules, dashboard and metrics, loaded into a real Prometheus that watches a lab network (a minute)
 	PATH="$$(tools/prometheus):$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m prometheus
+
+promises: setup-test  ## Every promise of docs/reliability.md, measured; the long ones at full length, beside the others (a quarter of an hour)
+	PATH="$$PATH:/usr/sbin:/sbin" PROMISE_ROUNDS=$${PROMISE_ROUNDS:-3} $(BIN)/python -m pytest -q tests -m promise -n 5 --dist loadfile --no-loadscope-reorder
 
 soak: setup-test  ## The truth test: ten minutes of chaos, in which no status may lie; SOAK_SEED, SOAK_SECONDS
 	PATH="$$PATH:/usr/sbin:/sbin" SOAK_SECONDS=$${SOAK_SECONDS:-600} $(BIN)/python -m pytest -q -s tests/soak -m soak

@@ -1,11 +1,10 @@
 """A node that moves: its NAT forgets it and gives it another port, or it comes back from another address; running sessions go on."""
 
-import os
-import subprocess
 from dataclasses import dataclass
 
 import pytest
 
+from tests.lab.breakage import public_address, renew_router
 from tests.lab.conftest import MakeNetwork
 from tests.lab.traffic import Traffic
 from tests.lab.world import Network, measured, wait_until
@@ -65,18 +64,6 @@ def network(make_module_network: MakeNetwork) -> Network:
     return network
 
 
-def renew_router(network: Network, machine: str, before: str, after: str) -> None:
-    """What a router does that was switched off and on: it forgets every mapping, and may have another address.
-
-    The kernel drops the mappings of a masquerading router when the address goes that they were made with.
-    """
-    user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-    world = ["nsenter", *user, "--net", "--mount", "--pid", "--target", str(network.first_process()), "--"]
-    commands = [f"addr del {before}/24 dev wan", f"addr add {after}/24 dev wan", "route add default via 203.0.113.254"]
-    router = f"nat-{before.rpartition('.')[2]}"
-    subprocess.run([*world, "ip", "-netns", router, "-batch", "-"], input="\n".join(commands), text=True, check=True)
-
-
 def find_label_indices(network: Network) -> set[str]:
     """The receiver indices that the hub switches, as they stand in packets; all others are the hub's own sessions."""
     text = network.exec("hub-1", "nft", "list", "map", "inet", "spokewire_relay_demo", "label").out
@@ -99,7 +86,7 @@ def measure_move(network: Network, before: str, after: str) -> float:
     wait_until(lambda: any(packet.place.startswith(f"{before}:") for packet in passing()), 20, "the old place was seen")
     known, labels = {packet.place for packet in passing()}, find_label_indices(network)
     assert len(labels) >= 2
-    renew_router(network, "mover", before, after)
+    renew_router(network, before, before, after)
 
     def at_new_place(*, arrives: bool, for_hub: bool) -> list[float]:
         return [
@@ -118,20 +105,15 @@ def measure_move(network: Network, before: str, after: str) -> float:
     return again_at - at_new_place(arrives=True, for_hub=True)[0]
 
 
-def public_address(network: Network) -> str:
-    listed = {machine["name"]: machine["public_address"] for machine in network.run("lab", "list", "--json").data}
-    return str(listed["mover"])
-
-
 def test_a_node_whose_nat_gives_it_another_port_hears_its_peer_again_within_a_second(network: Network) -> None:
-    address = public_address(network)
+    address = public_address(network, "mover")
     gap_s = measure_move(network, address, address)
     measured("new NAT port: from the first packet for the hub to a peer's answer", gap_s)
     assert 0 < gap_s < LIMIT_S
 
 
 def test_a_node_that_comes_back_from_another_address_hears_its_peer_again_within_a_second(network: Network) -> None:
-    gap_s = measure_move(network, public_address(network), "203.0.113.200")
+    gap_s = measure_move(network, public_address(network, "mover"), "203.0.113.200")
     measured("new address: from the first packet for the hub to a peer's answer", gap_s)
     assert 0 < gap_s < LIMIT_S
     endpoint = network.exec("hub-1", "wg", "show", "wg-demo", "endpoints").out
