@@ -1,7 +1,7 @@
 # The two commands are `make demo` and `make test`; both do all set-up. `make help` lists the rest.
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix lint unit lab promises bench bench-relay bench-kernel test-kernel test-prometheus soak soak-short setup-test setup-bench clean
+.PHONY: help demo test check fix lint unit lab promises bench bench-relay bench-kernel test-kernel test-prometheus test-docker wheel soak soak-short setup-test setup-bench clean
 
 help:            ## List the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -21,7 +21,7 @@ lint: setup-test
 	$(BIN)/lint-imports
 
 unit: setup-test
-	$(BIN)/python -m pytest -q tests -m "not lab and not prometheus and not soak and not long" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q tests -m "not lab and not prometheus and not soak and not long and not docker" -n 2 --dist loadfile
 
 lab: setup-test  ## The tests that build real networks in namespaces
 	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m "lab and not alone" -n 2 --dist loadfile
@@ -49,11 +49,18 @@ test-prometheus: setup-test  ## Alert rules, dashboard and metrics, loaded into 
 promises: setup-test  ## Every promise of docs/reliability.md, measured; the long ones at full length, beside the others (a quarter of an hour)
 	PATH="$$PATH:/usr/sbin:/sbin" PROMISE_ROUNDS=$${PROMISE_ROUNDS:-3} $(BIN)/python -m pytest -q tests -m promise -n 5 --dist loadfile --no-loadscope-reorder
 
+test-docker:     ## The image and the machines behind the clouds' emulators, as real containers, on a Docker of its own (minutes; root)
+	@tools/setup docker
+	PATH="$$PATH:/usr/sbin:/sbin" tools/docker sh -c 'tools/image && tools/wheels && exec $(BIN)/python -m pytest -q -s tests/docker -m docker'
+
 soak: setup-test  ## The truth test: ten minutes of chaos, in which no status may lie; SOAK_SEED, SOAK_SECONDS
 	PATH="$$PATH:/usr/sbin:/sbin" SOAK_SECONDS=$${SOAK_SECONDS:-600} $(BIN)/python -m pytest -q -s tests/soak -m soak
 
 soak-short: setup-test  ## The same for two minutes
 	PATH="$$PATH:/usr/sbin:/sbin" SOAK_SECONDS=120 $(BIN)/python -m pytest -q -s tests/soak -m soak
+
+wheel: setup-test  ## The wheel and the source package, in dist/
+	$$(command -v uv || echo .uv/bin/uv) build --quiet --out-dir dist
 
 setup-test:
 	@tools/setup test
@@ -62,4 +69,4 @@ setup-bench:
 	@tools/setup bench
 
 clean:           ## Remove what set-up made in this folder
-	rm -rf .venv .uv .prometheus .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .uv .prometheus .docker .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

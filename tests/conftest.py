@@ -1,6 +1,14 @@
-"""What was measured of each promise is told at the end of a run, whichever process measured it."""
+"""Fixtures that several kinds of tests share, and what was measured of each promise, told at the end of a run, whichever process measured it."""
 
 import pytest
+
+from tests.emulators.authority import Authority, make_authority
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A throw-away authority for all emulators of the run."""
+    return make_authority(tmp_path_factory.mktemp("authority"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -8,6 +8,7 @@ import pytest
 from spokewire.errors import Code, InputError
 from spokewire.host.identity import describe_node, load_identity, refresh_record
 from spokewire.network.documents import Record, verify
+from spokewire.network.keys import format_public_key
 from spokewire.network.names import WireGuardKey
 from tests.component.made import Machine, Network, make_public_key
 
@@ -45,6 +46,20 @@ def test_a_newer_token_for_the_same_machine_replaces_the_kept_one(tmp_path: Path
     load_identity(tmp_path, "node", old.token())
     load_identity(tmp_path, "node", new.token())
     assert load_identity(tmp_path, "node", None).token.grant == new.grant
+
+
+def test_a_machine_that_was_made_for_one_root_key_takes_no_token_of_another(tmp_path: Path) -> None:
+    mine, theirs = Network(), Network()
+    right, wrong = (format_public_key(network.root.public_key()) for network in (mine, theirs))
+    token = mine.grant("node-1").token()
+    for given in (token, None):
+        assert load_identity(tmp_path, "node", given, root_key=right).token.grant.name == "node-1"
+        with pytest.raises(InputError) as refused:
+            load_identity(tmp_path, "node", given, root_key=wrong)
+        assert refused.value.code is Code.TOKEN_FOREIGN
+    with pytest.raises(InputError, match="SPOKEWIRE_ROOT_KEY"):
+        load_identity(tmp_path / "new", "node", token, root_key=wrong)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("other", ["another network of that name", "another machine"])

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from spokewire import errors
 from spokewire.deploy.editor import load_spec
 from spokewire.errors import HTTP_STATUS, Code
+from spokewire.network.cloudspec import EndpointTable, ReleaseTable
 from spokewire.network.events import EchoSummary, Event, EventCode, NodeHistory
 from spokewire.network.findings import GUIDES, Finding
 from spokewire.network.overview import HubOverview, NetworkOverview, NodeOverview
@@ -26,6 +27,9 @@ TABLES: dict[str, type[BaseModel]] = {
     "[[hubs]]": HubTable,
     "[[nodes]]": NodeTable,
     "[[access]]": AccessTable,
+    "[release]": ReleaseTable,
+    "[digitalocean]": EndpointTable,
+    "[phala]": EndpointTable,
 }
 FALLBACKS = {"InputError": "400", "TemporaryError": "503", "PermanentError": "500"}
 

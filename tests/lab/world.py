@@ -117,10 +117,10 @@ class Network:
     def start(
         self, *arguments: str, env: dict[str, str] | None = None, log: Path | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start a command in the background, in a process group of its own."""
+        """Start a command in the background, in a process group of its own. It hears SIGINT even if we were started by a shell that has it ignored (`&`)."""
         with (log or Path(os.devnull)).open("wb") as sink:
             process = subprocess.Popen(
-                [*COMMAND, *arguments],
+                ["env", "--default-signal=INT", *COMMAND, *arguments],
                 cwd=self.folder,
                 env=self.environment | (env or {}),
                 stdin=subprocess.DEVNULL,

@@ -38,13 +38,14 @@ def group(
 
 def tree() -> typer.Typer:
     """All commands. They register themselves; each imports what it needs when it runs, so that an agent never loads the operator's tools."""
-    from spokewire.cli import demo, deploy, doctor, history, hub, init, lab, node, status, test
+    from spokewire.cli import demo, deploy, doctor, health, history, hub, init, lab, node, status, test
 
     if app.registered_groups:
         return app
 
     for noun in (init, deploy, status, history, test, demo, doctor):
         noun.register(app)
+    health.register(node.app, hub.app)
     app.add_typer(node.app, name="node")
     app.add_typer(hub.app, name="hub")
     app.add_typer(lab.app, name="lab")

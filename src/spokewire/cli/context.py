@@ -13,6 +13,8 @@ from spokewire.deploy.folder import lab_folder
 from spokewire.lab.world import INSIDE, find_world, start_world
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from spokewire.deploy.keeper import Keeper
     from spokewire.deploy.operator import Operator
     from spokewire.network.spec import NetworkSpec
@@ -47,19 +49,24 @@ class Context:
         """Forget the parsed spec: the file was changed."""
         self._spec = None
 
-    def operator(self) -> "Operator":
-        """The operator's session."""
-        from spokewire.cloud.host import HostProvider
-        from spokewire.cloud.provider import Provider
+    def operator(self, root: "Ed25519PrivateKey | None" = None) -> "Operator":
+        """The operator's session; `root` is a root key that is not stored yet."""
+        from spokewire.deploy.clouds import open_providers
         from spokewire.deploy.operator import Operator
-        from spokewire.lab.provider import LabProvider
-        from spokewire.network.spec import ProviderName
+        from spokewire.network.keys import derive_network_id, format_public_key
 
-        providers: dict[ProviderName, Provider] = {
-            ProviderName.LAB: LabProvider(self.lab_folder),
-            ProviderName.HOST: HostProvider(),
-        }
-        return Operator(self.spec, self.keeper, providers)
+        if root is None and self.keeper.has_key():
+            root = self.keeper.load_key()
+        public = None if root is None else root.public_key()
+        providers = open_providers(
+            self.spec,
+            lab_folder=self.lab_folder,
+            spec_folder=self.path.parent,
+            environment=os.environ,
+            root_key=None if public is None else format_public_key(public),
+            remembered=self.keeper.load_state().providers,
+        )
+        return Operator(self.spec, self.keeper, providers, None if public is None else derive_network_id(public))
 
     def enter_lab(self, *, start: bool = False) -> None:
         """Go on inside the lab if the network has machines there, where its hubs can be reached. Does not return if it enters.

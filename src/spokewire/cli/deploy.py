@@ -8,13 +8,22 @@ import typer
 from spokewire.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.table import Table
 
     from spokewire.cli.context import Context
+    from spokewire.cloud.provider import Price
     from spokewire.deploy.apply import Outcome
+    from spokewire.deploy.operator import Operator
     from spokewire.deploy.plan import Plan
+    from spokewire.network.names import MachineName
+
+    Prices = Mapping[MachineName, Price]
 
 TIMEOUT_S = 120.0
+CLOUD_TIMEOUT_S = 900.0
+"""A droplet is there after a minute and has installed its hub after two or three more; a confidential VM takes as long."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +39,14 @@ def deploy(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask before something that exists is removed.")
     ] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait until every machine is ready.", min=1)] = TIMEOUT_S,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds to wait until every machine is ready; 120 unless said, 900 where a cloud makes machines.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
     config: options.Config = options.DEFAULT_CONFIG,
     as_json: options.Json = False,
 ) -> int:
@@ -44,53 +60,74 @@ def deploy(
     if dry_run:
         return asyncio.run(run_dry(context))
     with context.changing():
-        return asyncio.run(run(context, confirmed=yes, timeout_s=timeout))
+        return asyncio.run(run(context, confirmed=yes, timeout_s=timeout or _usual_timeout_s(context)))
+
+
+def _usual_timeout_s(context: "Context") -> float:
+    return CLOUD_TIMEOUT_S if any(m.provider not in ("lab", "host") for m in context.spec.machines) else TIMEOUT_S
 
 
 async def run_dry(context: "Context") -> int:
-    """Print the plan."""
-    plan = await _plan(context)
-    context.output.result({"changed": False, "plan": describe_plan(plan)})
-    _print_plan(context, plan)
+    """Print the plan, with what it will cost."""
+    import asyncio
+
+    from spokewire.deploy.plan import plan_deploy
+
+    operator = context.operator()
+    plan = plan_deploy(context.spec, await operator.observe())
+    await asyncio.to_thread(operator.refuse_strangers, plan)
+    prices = await asyncio.to_thread(operator.find_prices, plan)
+    context.output.result({"changed": False, "plan": describe_plan(plan, prices)})
+    _print_plan(context, plan, prices)
     return 0
 
 
 async def run(context: "Context", *, confirmed: bool, timeout_s: float) -> int:
     """Plan, ask if something would be lost, carry out, and say what came of it."""
+    import asyncio
+
     from spokewire.deploy.apply import Deployment
     from spokewire.deploy.plan import plan_deploy
 
-    operator = context.operator()
-    root = context.keeper.load_or_make_key()
+    root = context.keeper.draw_key()
+    operator = context.operator(root)
     observed = await operator.observe()
     plan = plan_deploy(context.spec, observed)
-    _print_plan(context, plan)
+    await asyncio.to_thread(operator.check, plan)
+    prices = await asyncio.to_thread(operator.find_prices, plan)
+    _print_plan(context, plan, prices)
     if plan.is_destructive and not confirmed:
         confirm("Machines will be removed.")
+    context.keeper.store_key(root)
     with context.output.progress() as progress:
         outcome = await Deployment(operator, plan, observed, root, progress).run(timeout_s)
-    return _conclude(context, plan, outcome)
+    return _conclude(context, plan, prices, outcome)
 
 
-def describe_plan(plan: "Plan") -> list[dict[str, str]]:
-    """A plan as JSON: verb, name, role, reason for each action."""
-    actions = [{"verb": str(a.verb), "name": a.name, "role": a.role, "reason": a.reason} for a in plan.actions]
+def describe_plan(plan: "Plan", prices: "Prices") -> list[dict[str, str | float | None]]:
+    """A plan as JSON: verb, name, role, reason for each action, and what it will cost in dollars, null where that is nothing."""
+    actions = [
+        {"verb": str(a.verb), "name": a.name, "role": a.role, "reason": a.reason, **_describe_price(prices.get(a.name))}
+        for a in plan.actions
+    ]
     if plan.settings_reason:
-        actions.append({"verb": "sign", "name": "settings", "role": "network", "reason": plan.settings_reason})
+        signed = {"verb": "sign", "name": "settings", "role": "network", "reason": plan.settings_reason}
+        actions.append({**signed, **_describe_price(None)})
     return actions
 
 
-async def _plan(context: "Context") -> "Plan":
-    from spokewire.deploy.plan import plan_deploy
+def _describe_price(price: "Price | None") -> dict[str, float | None]:
+    return {
+        "hourly_usd": None if price is None else float(price.hourly),
+        "monthly_usd": None if price is None else float(price.monthly),
+    }
 
-    return plan_deploy(context.spec, await context.operator().observe())
 
-
-def _print_plan(context: "Context", plan: "Plan") -> None:
+def _print_plan(context: "Context", plan: "Plan", prices: "Prices") -> None:
     def make() -> "Table":
         from spokewire.cli.tables import plan_table
 
-        return plan_table(plan)
+        return plan_table(plan, prices)
 
     if plan.is_empty:
         context.output.say("Nothing to change: the network is as the spec says.")
@@ -100,12 +137,12 @@ def _print_plan(context: "Context", plan: "Plan") -> None:
         context.output.show(make)
 
 
-def _conclude(context: "Context", plan: "Plan", outcome: "Outcome") -> int:
+def _conclude(context: "Context", plan: "Plan", prices: "Prices", outcome: "Outcome") -> int:
     failed = {name: error for name, error in outcome.failed.items() if name not in outcome.ready}
     context.output.result(
         {
             "changed": not plan.is_empty,
-            "plan": describe_plan(plan),
+            "plan": describe_plan(plan, prices),
             "ready": outcome.ready,
             "destroyed": outcome.destroyed,
             "missing": [
@@ -136,14 +173,33 @@ def destroy(
     context = Context(config, as_json=as_json)
     operator = context.operator()
     machines = operator.observe_machines()
-    if not machines and not context.keeper.has_key() and find_world(context.lab_folder) is None:
+    known = operator.has_clouds or context.keeper.has_key() or find_world(context.lab_folder) is not None
+    if not machines and not known:
         context.output.result({"destroyed": [], "left": []})
         context.output.say("Nothing is deployed.")
         return 0
+    what = f"{len(machines)} machines and the root key of {context.spec.name} will be removed."
+    if operator.has_clouds and not context.keeper.has_key():
+        what = _describe_unknown(context.spec.name, operator, len(machines))
     if not force:
-        confirm(f"{len(machines)} machines and the root key of {context.spec.name} will be removed.", "--force")
+        confirm(what, "--force")
     with context.changing():
         return run_destroy(context)
+
+
+def _describe_unknown(name: str, operator: "Operator", machines: int) -> str:
+    """What would be removed by its name alone, because there is no root key that says what is ours. InputError if that is no single network."""
+    from spokewire.errors import Code, InputError
+
+    found = sorted(operator.find_networks())
+    if len(found) > 1:
+        raise InputError(
+            Code.NAME_TAKEN,
+            f"There is no root key here, and the clouds have {len(found)} networks called {name} ({', '.join(found)}).",
+            hint="Which is yours cannot be told, so nothing was removed. Restore the root key of yours, or remove its machines in the clouds' dashboards.",
+        )
+    whose = f" ({found[0]})" if found else ""
+    return f"There is no root key here: {machines} machines of the network called {name}{whose} will be removed, whoever made it."
 
 
 def run_destroy(context: "Context") -> int:
@@ -157,13 +213,15 @@ def run_destroy(context: "Context") -> int:
             progress(name, "gone")
         left = [item for provider in operator.providers.values() for item in provider.sweep()]
     left += [str(name) for name in operator.observe_machines()]
+    had_key = context.keeper.has_key()
     if not left:
         context.keeper.remove()
     context.output.result({"destroyed": sorted(machines), "left": left})
     if left:
         context.output.say(f"Still there: {', '.join(left)}. Run spokewire destroy again.", "red")
         return 3
-    context.output.say(f"Removed {len(machines)} machines and the root key. Nothing is left.", "green")
+    rest = " and the root key" if had_key else ""
+    context.output.say(f"Removed {len(machines)} machines{rest}. Nothing is left.", "green")
     return 0
 
 

@@ -30,6 +30,13 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
             help="The hub's IPv6 address, where --public-address is an IPv4 address and nodes without IPv4 shall reach it too.",
         ),
     ] = "",
+    inside_address: Annotated[
+        str,
+        typer.Option(
+            envvar="SPOKEWIRE_INSIDE_ADDRESS",
+            help="The address of this machine's own at which packets to --public-address arrive, where a router before it translates them.",
+        ),
+    ] = "",
     open_ports: Annotated[
         str,
         typer.Option(
@@ -60,6 +67,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     ]
     if not public_address:
         faults.append(Fault("--public-address", "missing", "the IP address or name under which nodes reach this hub"))
+    if inside_address and not _is_ip(inside_address):
+        faults.append(Fault("--inside-address", repr(inside_address), 'an IP address such as "10.19.0.5"'))
     if public_address6 and not _is_ipv6(public_address6):
         faults.append(Fault("--public-address6", repr(public_address6), 'an IPv6 address such as "2001:db8::1"'))
     if faults:
@@ -71,11 +80,22 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
         as_json=as_json,
         public_address=public_address,
         public_address6=public_address6 or None,
+        inside_address=inside_address or None,
         state_folder=str(state_dir),
         network=network,
         api_port=api_port,
         open_ports=open_ports.split(),
     )
+
+
+def _is_ip(text: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_ipv6(text: str) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Run a node, or manage the nodes of a network.", no_args_is_help=True, rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(help="The node's name.", metavar="NAME")]
-Provider = Annotated[str, typer.Option(help="Who makes it: lab, or host (your own).")]
+Provider = Annotated[str, typer.Option(help="Who makes it: lab, phala, or host (your own).")]
 
 
 @app.command(epilog=options.example("SPOKEWIRE_TOKEN=… spokewire node run"))
@@ -29,6 +29,10 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     token_file: Annotated[
         Path | None,
         typer.Option(envvar="SPOKEWIRE_TOKEN_FILE", help="A file that holds the token, instead of SPOKEWIRE_TOKEN."),
+    ] = None,
+    root_key: Annotated[
+        str | None,
+        typer.Option(envvar="SPOKEWIRE_ROOT_KEY", help="Take no token but of the network with this root public key."),
     ] = None,
     status_port: Annotated[
         int, typer.Option(envvar="SPOKEWIRE_STATUS_PORT", help="TCP port of the status server.", min=1, max=65535)
@@ -51,6 +55,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
         state_folder=str(state_dir),
         network=network,
         status_port=status_port,
+        root_key=root_key or None,
         token_file=None if token_file is None else str(token_file),
     )
 

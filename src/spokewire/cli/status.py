@@ -7,10 +7,14 @@ import typer
 from spokewire.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import RenderableType
 
     from spokewire.cli.context import Context
     from spokewire.network.overview import NetworkOverview
+
+    Costs = Mapping[str, float]
 
 WATCH_INTERVAL_S = 1.0
 
@@ -37,7 +41,7 @@ def status(
     return asyncio.run(follow(context) if watch else run(context))
 
 
-async def run(context: "Context") -> int:
+async def run(context: "Context", costs: "Costs | None" = None) -> int:
     """Look once, print, and return the exit status: 0 all connected, 3 in part, 1 nothing is."""
     from spokewire.cli.output import STYLES
 
@@ -46,7 +50,7 @@ async def run(context: "Context") -> int:
 
         return status_table(overview, context.output.out.console.width)
 
-    overview = await look(context)
+    overview = with_costs(await look(context), await find_costs(context) if costs is None else costs)
     context.output.result(overview.model_dump(mode="json"))
     context.output.show(make)
     context.output.say(f"{overview.network}: {overview.state}: {overview.reason}", STYLES[overview.state])
@@ -60,13 +64,33 @@ async def look(context: "Context") -> "NetworkOverview":
     return await gather(context.operator(), context.keeper.load_key() if context.keeper.has_key() else None)
 
 
+async def find_costs(context: "Context") -> "Costs":
+    """What each machine costs a month, where it costs something."""
+    import asyncio
+
+    operator = context.operator()
+    if not operator.has_clouds:
+        return {}
+    return {name: float(price.monthly) for name, price in (await asyncio.to_thread(operator.find_costs)).items()}
+
+
+def with_costs(overview: "NetworkOverview", costs: "Costs") -> "NetworkOverview":
+    """The same network with what its machines cost."""
+    if not costs:
+        return overview
+    hubs = [hub.model_copy(update={"monthly_usd": costs.get(hub.name)}) for hub in overview.hubs]
+    nodes = [node.model_copy(update={"monthly_usd": costs.get(node.name)}) for node in overview.nodes]
+    return overview.model_copy(update={"hubs": hubs, "nodes": nodes})
+
+
 async def follow(context: "Context") -> int:
     """Look again and again."""
     import asyncio
 
+    costs = await find_costs(context)
     if context.output.as_json or not context.output.out.is_terminal:
         while True:
-            await run(context)
+            await run(context, costs)
             await asyncio.sleep(WATCH_INTERVAL_S)
     from rich.console import Group
     from rich.live import Live
@@ -78,7 +102,7 @@ async def follow(context: "Context") -> int:
     console = context.output.out.console
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            overview = await look(context)
+            overview = with_costs(await look(context), costs)
             words = printable(f"{overview.network}: {overview.state}: {overview.reason}")
             # A table may be longer than the screen, which shows its beginning: what matters most stands there.
             head = Text(words, style=STYLES[overview.state])

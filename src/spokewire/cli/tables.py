@@ -1,6 +1,6 @@
 """Tables for people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
@@ -8,9 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from spokewire.cli.output import STYLES, printable
+from spokewire.cloud.provider import Price
 from spokewire.deploy.plan import Plan, Verb
 from spokewire.network.findings import Finding, Severity
 from spokewire.network.issues import list_issues
+from spokewire.network.names import MachineName
 from spokewire.network.overview import NetworkOverview, NodeOverview
 from spokewire.network.proof import MAX_LOSS_PCT, PairResult
 from spokewire.network.status import PeerStatus, State
@@ -25,15 +27,20 @@ VERB_STYLES = {
 }
 
 
-def plan_table(plan: Plan) -> Table:
-    """A plan for people."""
+def plan_table(plan: Plan, prices: Mapping[MachineName, Price]) -> Table:
+    """A plan for people; with a column of prices and their sum where something costs money."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for action in plan.actions:
-        table.add_row(
-            "", Text(action.verb, style=VERB_STYLES[action.verb]), action.name, Text(action.reason, style="dim")
-        )
+        price = prices.get(action.name)
+        words = [f"${price.monthly:.2f} a month ({price.what})"] if price is not None else [""] if prices else []
+        verb = Text(action.verb, style=VERB_STYLES[action.verb])
+        table.add_row("", verb, action.name, *words, Text(action.reason, style="dim"))
     if plan.settings_reason:
-        table.add_row("", Text("sign", style="cyan"), "settings", Text(plan.settings_reason, style="dim"))
+        words = [""] if prices else []
+        table.add_row("", Text("sign", style="cyan"), "settings", *words, Text(plan.settings_reason, style="dim"))
+    if prices:
+        monthly, hourly = (sum(getattr(p, kind) for p in prices.values()) for kind in ("monthly", "hourly"))
+        table.add_row("", "", "together", f"${monthly:.2f} a month, ${hourly:.4f} an hour", "")
     return table
 
 
@@ -43,7 +50,9 @@ def status_table(overview: NetworkOverview, width: int) -> RenderableType:
     Where a line has no room for the reason, what is connected tells none, and the rest tell theirs below the table.
     """
     rows = list(_list_rows(overview))
-    columns = next(columns for least, columns in _LAYOUTS if width >= least)
+    columns: tuple[str, ...] = next(columns for least, columns in _LAYOUTS if width >= least)
+    if not any(_COST in row for row in rows):
+        columns = tuple(column for column in columns if column != _COST)
     table = Table(title=None, header_style="bold", box=None, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, no_wrap=column != "reason", overflow="fold")
@@ -59,7 +68,8 @@ def status_table(overview: NetworkOverview, width: int) -> RenderableType:
 
 Row = dict[str, str | Text]
 """The cells of a line by column; `who` is what the line is about, where its first cell alone does not say it."""
-_ALL = ("machine", "address", "state", "echo", "rtt", "loss", "handshake", "path", "reason")
+_COST = "$ a month"
+_ALL = ("machine", "address", "state", "echo", "rtt", "loss", "handshake", "path", _COST, "reason")
 _LAYOUTS = ((110, _ALL), (64, _ALL[:6]), (0, ("machine", "state", "rtt")))
 """The columns for terminals of at least so many."""
 
@@ -72,10 +82,11 @@ def _list_rows(overview: NetworkOverview) -> Iterator[Row]:
             "state": _state(hub.state),
             "path": hub.address or "-",
             "reason": printable(hub.reason),
+            **_cost(hub.monthly_usd),
         }
     for node in overview.nodes:
         head: Row = {"machine": node.name, "address": node.overlay_ip or "-"}
-        yield head | _measures(node, never="never")
+        yield head | _measures(node, never="never") | _cost(node.monthly_usd)
         for peer in node.peers:
             row: Row = {"machine": f"  to {peer.name}", "address": Text(peer.overlay_ip, style="dim")}
             quiet: Row = {"reason": ""} if peer.state is State.CONNECTED else {}
@@ -90,6 +101,10 @@ def _list_rows(overview: NetworkOverview) -> Iterator[Row]:
     for item in overview.missing:
         state = Text("missing", style="red")
         yield {"machine": item.name, "address": "-", "state": state, "reason": printable(item.reason)}
+
+
+def _cost(monthly_usd: float | None) -> Row:
+    return {} if monthly_usd is None else {_COST: f"{monthly_usd:.2f}"}
 
 
 def _measures(of: NodeOverview | PeerStatus, *, never: str) -> Row:

@@ -6,6 +6,7 @@ lines leaves nothing that the next deploy does not see.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,7 +15,7 @@ from spokewire.api.client import connect
 from spokewire.cloud.provider import Machine
 from spokewire.deploy import gather
 from spokewire.deploy.keeper import make_token, mint, network_id
-from spokewire.deploy.operator import Operator
+from spokewire.deploy.operator import NEAR, Operator
 from spokewire.deploy.plan import Action, Observed, Plan, Verb, plan_numbers, plan_settings
 from spokewire.deploy.readiness import find_delay
 from spokewire.errors import Code, SpokewireError, TemporaryError
@@ -26,6 +27,10 @@ from spokewire.network.spec import MachineSpec, ProviderName
 from spokewire.network.status import State as Health
 
 POLL_S = 0.25
+NEAR_AT_ONCE = 4
+"""Machines that are made on this computer at the same time."""
+CLOUD_AT_ONCE = 20
+"""The same in a cloud: most of the time is spent waiting, and the clouds' rate limits bear the questions of so many."""
 
 Progress = Callable[[str, str], None]
 """Called with a machine's name and what it waits for; "ready" and "gone" end it."""
@@ -88,22 +93,28 @@ class Deployment:
                 minted[action.name] = mint(self._operator.spec, action.spec, numbers[action.name], self._root)
         if minted:
             texts = state.grant_texts | {name: text for name, (text, _) in minted.items()}
-            self._operator.keeper.store_state(replace(state, grant_texts=texts))
+            made = {str(action.spec.provider) for action in self._plan.actions if action.spec is not None}
+            self._operator.keeper.store_state(
+                replace(state, grant_texts=texts, providers=state.providers | (made & {"digitalocean", "phala"}))
+            )
         return minted
 
     async def _make(self, actions: list[Action], tokens: Mapping[MachineName, tuple[str, Ed25519PrivateKey]]) -> None:
-        limit = asyncio.Semaphore(4)
+        limits = {name: asyncio.Semaphore(NEAR_AT_ONCE if name in NEAR else CLOUD_AT_ONCE) for name in ProviderName}
+        loop = asyncio.get_running_loop()
 
-        async def one(action: Action) -> None:
-            async with limit:
+        async def one(action: Action, threads: Executor) -> None:
+            assert action.spec is not None
+            async with limits[action.spec.provider]:
                 try:
-                    await asyncio.to_thread(self._make_one, action, tokens)
+                    await loop.run_in_executor(threads, self._make_one, action, tokens)
                 except SpokewireError as error:
                     self._fail(action.name, error)
 
-        async with asyncio.TaskGroup() as group:
-            for action in actions:
-                group.create_task(one(action), name=f"make {action.name}")
+        with ThreadPoolExecutor(max(1, len(actions)), thread_name_prefix="make") as threads:
+            async with asyncio.TaskGroup() as group:
+                for action in actions:
+                    group.create_task(one(action, threads), name=f"make {action.name}")
 
     def _make_one(self, action: Action, tokens: Mapping[MachineName, tuple[str, Ed25519PrivateKey]]) -> None:
         provider = self._operator.provider_of(action.name)
@@ -112,13 +123,16 @@ class Deployment:
             provider.start(action.name)
             return
         assert action.spec is not None
+        maker = self._operator.providers[action.spec.provider]
         if action.verb is Verb.REPLACE:
             self._progress(action.name, "removing the old machine")
-            provider.destroy(action.name)
+            provider.destroy(action.name, keep_address=provider is maker)
         self._progress(action.name, "making the machine")
         text, key = tokens[action.name]
         urls = [] if action.role == "hub" else list(self._operator.all_hub_urls(self._machines).values())
-        self._machines[action.name] = provider.create(action.spec, make_token(self._root, text, key, urls))
+        token = make_token(self._root, text, key, urls)
+        self._machines[action.name] = maker.create(action.spec, token, lambda words: self._progress(action.name, words))
+        self._operator.forget_list(action.spec.provider)
         self._progress(action.name, "starting its daemon")
 
     async def _settle(self, timeout_s: float) -> None:
@@ -207,7 +221,7 @@ class Deployment:
         if any(hub.name in self.outcome.failed for hub in self._operator.spec.hubs):
             deadline = clock.monotonic()
         while waiting:
-            overview = await gather.gather(self._operator, self._root)
+            overview = await gather.gather(self._operator, self._root, fresh=False)
             reasons = {node.name: find_delay(node, overview) for node in overview.nodes} | {
                 item.name: item.reason for item in overview.missing
             }
@@ -234,4 +248,6 @@ class Deployment:
 def _hint(machine: MachineSpec) -> str:
     if machine.provider is ProviderName.HOST:
         return f"Mint a token and start it there: spokewire node token {machine.name}."
-    return f"Look at its log (spokewire lab logs {machine.name}), then run spokewire deploy again."
+    if machine.provider is ProviderName.LAB:
+        return f"Look at its log (spokewire lab logs {machine.name}), then run spokewire deploy again."
+    return "Run spokewire deploy again; it goes on from what exists."

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,15 +51,17 @@ class Witness(Protocol):
         ...
 
 
-async def gather(operator: Operator, root: Ed25519PrivateKey | None) -> NetworkOverview:
-    """Look at the whole network now, and judge it. `root` None: nothing was ever deployed from here."""
-    found = await observe(operator, root)
+async def gather(operator: Operator, root: Ed25519PrivateKey | None, *, fresh: bool = True) -> NetworkOverview:
+    """Look at the whole network now, and judge it. `root` None: nothing was ever deployed from here. Not `fresh`: see `Operator.observe_machines`."""
+    found = await observe(operator, root, fresh=fresh)
     return judge_network(operator.spec, found.hubs, found.nodes)
 
 
-async def observe(operator: Operator, root: Ed25519PrivateKey | None, witness: Witness | None = None) -> Gathered:
+async def observe(
+    operator: Operator, root: Ed25519PrivateKey | None, witness: Witness | None = None, *, fresh: bool = True
+) -> Gathered:
     """Ask everybody at once. Nothing that a machine says or fails to say is an error."""
-    machines = await asyncio.to_thread(operator.observe_machines)
+    machines = await asyncio.to_thread(operator.observe_machines, fresh=fresh)
     hubs = {
         hub.name: HubEvidence(_state(machines.get(hub.name)), _address(operator, machines, hub.name), None)
         for hub in operator.spec.hubs
@@ -75,7 +78,7 @@ async def observe(operator: Operator, root: Ed25519PrivateKey | None, witness: W
         if witness is not None and answer is Answer.OK and told is not None:
             witness.hear(machine.name, told.time, asked_at)
 
-    async with _status_client() as client, asyncio.TaskGroup() as group:
+    async with _status_client(machines.values()) as client, asyncio.TaskGroup() as group:
         for name in hubs:
             group.create_task(ask_hub(name), name=f"ask {name}")
         for machine in machines.values():
@@ -154,9 +157,14 @@ async def _ask_hub(
     return HubEvidence(evidence.machine_state, evidence.address, status, error)
 
 
-def _status_client() -> Http:
-    """One client for all status servers, which speak plain HTTP. Without a context of its own it would load every public authority, 20 ms each time."""
-    return Http(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), Timeouts(STATUS_TIMEOUT_S, STATUS_TIMEOUT_S))
+def _status_client(machines: Iterable[Machine]) -> Http:
+    """One client for all status servers. They speak plain HTTP; before those of a cloud may stand its gateway, with a public certificate.
+
+    The public authorities are loaded only then: that takes 20 ms.
+    """
+    secured = any((machine.status_url or "").startswith("https:") for machine in machines)
+    context = ssl.create_default_context() if secured else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return Http(context, Timeouts(STATUS_TIMEOUT_S, STATUS_TIMEOUT_S))
 
 
 async def _ask_node(client: Http, url: str) -> tuple[Answer, NodeStatus | None]:

@@ -25,6 +25,8 @@ class State:
     grants: dict[MachineName, Grant] = field(default_factory=dict)
     grant_texts: dict[MachineName, str] = field(default_factory=dict)
     settings: str = ""
+    providers: frozenset[str] = frozenset()
+    """The clouds in which machines were made: they are asked even when the spec names them no more."""
 
 
 class Keeper:
@@ -58,9 +60,18 @@ class Keeper:
     def load_or_make_key(self) -> Ed25519PrivateKey:
         """Load the root key, or make it."""
         if not self.has_key():
-            files.make_private_folder(self.folder)
-            files.write(self._key_path, format_private_key(keys.make_signing_key()) + "\n", files.PRIVATE)
+            self.store_key(keys.make_signing_key())
         return self.load_key()
+
+    def draw_key(self) -> Ed25519PrivateKey:
+        """Load the root key; or make one that is not stored yet, for a command that may yet decide to do nothing."""
+        return self.load_key() if self.has_key() else keys.make_signing_key()
+
+    def store_key(self, root: Ed25519PrivateKey) -> None:
+        """Store a root key, unless there is one."""
+        if not self.has_key():
+            files.make_private_folder(self.folder)
+            files.write(self._key_path, format_private_key(root) + "\n", files.PRIVATE)
 
     def load_state(self, *, with_expired: bool = False) -> State:
         """Load the cache; what does not verify is left out, and so are expired grants unless they are asked for."""
@@ -72,7 +83,8 @@ class Keeper:
             data = json.loads(files.read(self._state_path) or "{}")
             texts = {MachineName(str(name)): str(text) for name, text in data.get("grants", {}).items()}
             settings = str(data.get("settings", ""))
-        except (ValueError, AttributeError, RecursionError):
+            providers = frozenset(map(str, data.get("providers", [])))
+        except (ValueError, TypeError, AttributeError, RecursionError):
             return State()
         grants = {}
         for name, text in texts.items():
@@ -80,14 +92,17 @@ class Keeper:
                 grants[name] = verify_grant(text, root, network, now)
             except InputError:
                 continue
-        return State(grants, {name: texts[name] for name in grants}, settings)
+        return State(grants, {name: texts[name] for name in grants}, settings, providers)
 
     def store_state(self, state: State) -> None:
         """Store the cache."""
         files.make_private_folder(self.folder)
         files.write(
             self._state_path,
-            json.dumps({"grants": state.grant_texts, "settings": state.settings}, indent=1),
+            json.dumps(
+                {"grants": state.grant_texts, "settings": state.settings, "providers": sorted(state.providers)},
+                indent=1,
+            ),
             files.PRIVATE,
         )
 

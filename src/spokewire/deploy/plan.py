@@ -146,6 +146,8 @@ def _plan_machine(machine: MachineSpec, observed: Observed, room: range) -> Acti
         reason = "its address lies outside the address plan, and its token states it"
     if reason:
         return act(Verb.REPLACE, reason)
+    if existing.state is MachineState.PENDING:
+        return act(Verb.CREATE, "its creation goes on where it was interrupted")
     return act(Verb.START, "it is switched off") if existing.state is MachineState.STOPPED else None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from spokewire.errors import Code, InputError
 from spokewire.host import clock, files
 from spokewire.network.documents import Record, Role, sign, verify
+from spokewire.network.keys import format_public_key
 from spokewire.network.names import WireGuardKey
 from spokewire.network.token import Token, parse_token
 
@@ -29,17 +30,20 @@ class Identity:
         return self.folder / "wireguard.key"
 
 
-def load_identity(state_folder: Path, role: Role, token_text: str | None, network: str | None = None) -> Identity:
+def load_identity(
+    state_folder: Path, role: Role, token_text: str | None, network: str | None = None, root_key: str | None = None
+) -> Identity:
     """Take the token that is given, or the one kept from an earlier start; keep it, and return who we are.
 
-    InputError if there is none, if it is for the other role, or if this machine belongs to another network of the same name.
+    InputError if there is none, if it is for the other role or of another root key than `root_key`, or if this machine belongs to another
+    network of the same name.
     """
     now = clock.wall()
     if token_text is None:
         kept = _find_kept(state_folder, network)
-        return _checked(Identity(parse_token(files.read(kept) or "", now), kept.parent), role)
+        return _checked(Identity(parse_token(files.read(kept) or "", now), kept.parent), role, root_key)
     given = parse_token(token_text, now)
-    identity = _checked(Identity(given, state_folder / given.grant.network_name), role)
+    identity = _checked(Identity(given, state_folder / given.grant.network_name), role, root_key)
     files.make_private_folder(identity.folder)
     path = identity.folder / "token"
     before = files.read(path)
@@ -93,8 +97,14 @@ def _find_kept(state_folder: Path, network: str | None) -> Path:
     )
 
 
-def _checked(identity: Identity, role: Role) -> Identity:
+def _checked(identity: Identity, role: Role, root_key: str | None) -> Identity:
     granted = identity.token.grant.role
+    if root_key is not None and format_public_key(identity.token.root) != root_key:
+        raise InputError(
+            Code.TOKEN_FOREIGN,
+            "The token is of another network than this machine was made for: its root key is not the one in SPOKEWIRE_ROOT_KEY.",
+            hint="Whoever gave the token is not whoever made the machine: look at where it comes from.",
+        )
     if granted != role:
         raise InputError(
             Code.TOKEN_FOREIGN,

@@ -126,7 +126,8 @@ class Hub:
 
     def _find_outside(self) -> Outside:
         """The addresses of our own at which packets arrive: those of the uplink, and of several the ones that we are known by."""
-        uplink = self.tunnel.links.find_uplink({self._settings.public_address, self._settings.public_address6 or ""})
+        own = self._settings.inside_address or self._settings.public_address
+        uplink = self.tunnel.links.find_uplink({own, self._settings.public_address6 or ""})
         is_ours = relaying.enable_forwarding(uplink.name, self.journal)
         self._note_merging(uplink.name, offloads.forbid_merging(uplink.name, self.journal))
         return Outside(uplink.v4, uplink.v6, HUB_PORT, closed_uplink=uplink.name if is_ours else None)

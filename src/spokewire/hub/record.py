@@ -25,6 +25,8 @@ class Settings:
     """Ports of this machine that the firewall leaves open beside the hub's own, such as "tcp/22"."""
     public_address6: str | None = None
     """Its IPv6 address too, where `public_address` is an IPv4 address."""
+    inside_address: str | None = None
+    """The address of this machine's own at which packets to `public_address` arrive, where a router before it translates them."""
 
 
 def describe_hub(identity: Identity, settings: Settings, public_key: WireGuardKey, tls: Tls) -> Record:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from spokewire.cloud.provider import Machine, MachineState
+from spokewire.cloud.provider import Machine, MachineState, Price, Say, say_nothing
 from spokewire.errors import Code, PermanentError
 from spokewire.host import files
 from spokewire.lab.machine import LabMachine, Machines, daemon_script
 from spokewire.lab.plan import STATUS_PORT, Wiring
 from spokewire.lab.world import World, find_world
-from spokewire.network.names import MachineName
+from spokewire.network.names import MachineName, NetworkId
 from spokewire.network.spec import Family, MachineSpec, Nat
 
 
@@ -20,6 +20,13 @@ class LabProvider:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def check(self, wanted: Sequence[MachineSpec]) -> None:
+        """A lab needs no credentials; whether there is room is told when a machine is made."""
+
+    def price(self, spec: MachineSpec, existing: Machine | None = None) -> Price | None:
+        """None: it costs nothing."""
+        return None
+
     def observe(self) -> Sequence[Machine]:
         """Every machine of the lab; none without a world. Bare machines are the user's own, not the network's."""
         world = find_world(self._folder)
@@ -27,7 +34,11 @@ class LabProvider:
             return []
         return [_describe(machine) for machine in Machines(world).observe() if machine.role != "bare"]
 
-    def create(self, spec: MachineSpec, token: str) -> Machine:
+    def find_networks(self) -> frozenset[NetworkId]:
+        """None: nobody else's machines can be here."""
+        return frozenset()
+
+    def create(self, spec: MachineSpec, token: str, say: Say = say_nothing) -> Machine:
         """Make a machine and start its daemon."""
         machines = Machines(self._world())
         for machine in machines.observe():
@@ -50,11 +61,11 @@ class LabProvider:
         machines = Machines(self._world())
         machines.restart(machines.find(name))
 
-    def shape(self, spec: MachineSpec) -> str:
+    def shape(self, spec: MachineSpec, existing: Machine | None = None) -> str:
         """Its kind of NAT and its addresses."""
         return _shape(spec.nat, spec.family)
 
-    def destroy(self, name: MachineName) -> None:
+    def destroy(self, name: MachineName, *, keep_address: bool = False) -> None:
         """Remove a machine."""
         world = find_world(self._folder)
         if world is None:

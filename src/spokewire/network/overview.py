@@ -43,7 +43,7 @@ class Evidence:
     """All that is known of one node. `report` has been verified; None: none came, or none that holds."""
 
     machine_state: str | None
-    """The provider's word: "running", "stopped", "incomplete"; None: there is no machine, or it is on a host of the operator's own."""
+    """The provider's word: "running", "stopped", "pending", "incomplete"; None: there is no machine, or it is on a host of the operator's own."""
     view: HubView | None
     report: NodeStatus | None
     answer: Answer
@@ -77,6 +77,8 @@ class HubOverview(_Shape):
     since: float | None = None
     settings_version: int | None = None
     issues: list[Issue] = Field(default_factory=list)
+    monthly_usd: float | None = None
+    """What its machine costs by its cloud's list; None where nobody asks for money, or the list could not be read."""
 
 
 class NodeOverview(_Shape):
@@ -97,6 +99,8 @@ class NodeOverview(_Shape):
     """Of the settings in force there; None: the node has not told."""
     peers: list[PeerStatus] = Field(default_factory=list)
     issues: list[Issue] = Field(default_factory=list)
+    monthly_usd: float | None = None
+    """As a hub's."""
 
 
 class Missing(_Shape):

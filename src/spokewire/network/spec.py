@@ -1,16 +1,17 @@
 """The spec: what spokewire.toml says is wanted. Reading the file is `spokewire.network.specfile`."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from spokewire.errors import Code, InputError
 from spokewire.network.addresses import LONGEST_PREFIX, SHORTEST_PREFIX, is_usable
+from spokewire.network.cloudspec import CvmKeys, CvmSpec, DropletKeys, DropletSpec, EndpointTable, ReleaseTable
 from spokewire.network.names import (
     MACHINE_NAME_RULE,
     NETWORK_NAME_RULE,
@@ -18,6 +19,7 @@ from spokewire.network.names import (
     is_machine_name,
     is_network_name,
 )
+from spokewire.network.tables import Table, checked, one_of
 
 API_PORT = 443
 """TCP port of a hub's API unless the spec says another."""
@@ -53,21 +55,16 @@ class ProviderName(StrEnum):
 
     LAB = "lab"
     HOST = "host"
+    DIGITALOCEAN = "digitalocean"
+    """Hubs only."""
+    PHALA = "phala"
+    """Nodes only."""
 
 
 _PORT = re.compile(r"(?:tcp|udp)/[1-9][0-9]{0,4}")
 _LAST_PORT = 65535
 _ADDRESS = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 """RFC 1035 section 2.3.4 bounds a host name; whether it exists is for the resolver to say."""
-
-
-def _checked(accepts: Callable[[str], bool], rule: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not accepts(text):
-            raise ValueError(f"expected {rule}")
-        return text
-
-    return AfterValidator(check)
 
 
 def _is_port(text: str) -> bool:
@@ -92,30 +89,12 @@ def _parse_cidr(text: object) -> IPv4Network:
     return cidr
 
 
-NetworkNameText = Annotated[str, _checked(is_network_name, NETWORK_NAME_RULE)]
-MachineNameText = Annotated[str, _checked(is_machine_name, MACHINE_NAME_RULE)]
+NetworkNameText = Annotated[str, checked(is_network_name, NETWORK_NAME_RULE)]
+MachineNameText = Annotated[str, checked(is_machine_name, MACHINE_NAME_RULE)]
 CidrText = Annotated[IPv4Network, BeforeValidator(_parse_cidr)]
-AddressText = Annotated[str, _checked(_is_address, 'an IP address or a host name, such as "hub.example.com"')]
-TagText = Annotated[str, _checked(is_machine_name, "a tag: " + MACHINE_NAME_RULE)]
-PortText = Annotated[str, _checked(_is_port, '"tcp/" or "udp/" and a port from 1 to 65535, such as "tcp/22"')]
-
-
-class Table(BaseModel):
-    """What all tables share: unknown keys are faults, and nothing is converted silently."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    stand_ins: ClassVar[Mapping[str, str]] = {"name": "x"}
-    """Valid values for the keys that must be there, to read the rest of a table in which they are wrong."""
-
-
-def _from_toml(kind: type[StrEnum]) -> BeforeValidator:
-    def convert(value: object) -> object:
-        if isinstance(value, str) and value in set(kind):
-            return kind(value)
-        raise ValueError("expected one of " + ", ".join(f'"{member}"' for member in kind))
-
-    return BeforeValidator(convert)
+AddressText = Annotated[str, checked(_is_address, 'an IP address or a host name, such as "hub.example.com"')]
+TagText = Annotated[str, checked(is_machine_name, "a tag: " + MACHINE_NAME_RULE)]
+PortText = Annotated[str, checked(_is_port, '"tcp/" or "udp/" and a port from 1 to 65535, such as "tcp/22"')]
 
 
 class NetworkTable(Table):
@@ -123,29 +102,29 @@ class NetworkTable(Table):
 
     name: NetworkNameText
     cidr: CidrText = IPv4Network("10.88.0.0/24")
-    relay: Annotated[Relay, _from_toml(Relay)] = Relay.SEALED
+    relay: Annotated[Relay, one_of(Relay)] = Relay.SEALED
 
 
-class HubTable(Table):
+class HubTable(DropletKeys):
     """One `[[hubs]]` table. `address` is the public address or name of a hub on a host of yours."""
 
     name: MachineNameText
-    provider: Annotated[ProviderName, _from_toml(ProviderName)] = ProviderName.LAB
+    provider: Annotated[ProviderName, one_of(ProviderName, frozenset({ProviderName.PHALA}))] = ProviderName.LAB
     address: AddressText | None = None
-    family: Annotated[Family, _from_toml(Family)] | None = None
+    family: Annotated[Family, one_of(Family)] | None = None
     api_port: int = Field(default=API_PORT, ge=1, le=65535)
     open_ports: tuple[PortText, ...] = Field(default=(), strict=False)
 
 
-class NodeTable(Table):
+class NodeTable(CvmKeys):
     """One `[[nodes]]` table: one node, or with `count` the nodes name-1 to name-count but those in `skip`."""
 
     name: MachineNameText
     count: int | None = Field(default=None, ge=0, le=1_000_000)
     skip: tuple[MachineNameText, ...] = Field(default=(), strict=False)
-    provider: Annotated[ProviderName, _from_toml(ProviderName)] = ProviderName.LAB
-    nat: Annotated[Nat, _from_toml(Nat)] | None = None
-    family: Annotated[Family, _from_toml(Family)] | None = None
+    provider: Annotated[ProviderName, one_of(ProviderName, frozenset({ProviderName.DIGITALOCEAN}))] = ProviderName.LAB
+    nat: Annotated[Nat, one_of(Nat)] | None = None
+    family: Annotated[Family, one_of(Family)] | None = None
     tags: tuple[TagText, ...] = Field(default=(), strict=False)
 
 
@@ -172,6 +151,10 @@ class MachineSpec:
     api_port: int = API_PORT
     tags: tuple[str, ...] = ()
     open_ports: tuple[str, ...] = ()
+    droplet: DropletSpec | None = None
+    """With provider DIGITALOCEAN."""
+    cvm: CvmSpec | None = None
+    """With provider PHALA."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +167,10 @@ class NetworkSpec:
     hubs: tuple[MachineSpec, ...]
     nodes: tuple[MachineSpec, ...]
     access: tuple[AccessTable, ...] = ()
+    release: ReleaseTable = field(default_factory=ReleaseTable)
+    digitalocean: EndpointTable | None = None
+    """None without such a table."""
+    phala: EndpointTable | None = None
 
     @property
     def machines(self) -> tuple[MachineSpec, ...]:

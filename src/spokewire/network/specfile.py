@@ -1,19 +1,22 @@
-"""Reading spokewire.toml: every fault of the file at once, each with its place and what is expected there.
-
-A table in which one key is wrong is read all the same, with a stand-in for that key, so that what can be said of its other keys is said.
-"""
+"""Reading spokewire.toml: what is wrong with the tables together. Each for itself is `spokewire.network.tables`."""
 
 import tomllib
 from collections import defaultdict
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from itertools import combinations
-from typing import Any, Generic, TypeVar
-
-from pydantic import ValidationError
+from typing import Any
 
 from spokewire.errors import Code, Fault, InputError
 from spokewire.network.addresses import SHORTEST_PREFIX, AddressPlan, derive_ula
+from spokewire.network.cloudspec import (
+    CVM_KEYS,
+    DROPLET_KEYS,
+    EndpointTable,
+    ReleaseTable,
+    list_given,
+    make_cvm,
+    make_droplet,
+)
 from spokewire.network.names import MACHINE_NAME_RULE, MachineName, NetworkId, is_machine_name
 from spokewire.network.spec import (
     AccessTable,
@@ -25,17 +28,11 @@ from spokewire.network.spec import (
     NetworkTable,
     NodeTable,
     ProviderName,
-    Table,
 )
+from spokewire.network.tables import Read, read_table, read_tables, shorten
 
 _LARGEST_CIDR = IPv4Network(f"10.0.0.0/{SHORTEST_PREFIX}")
-_LONGEST_QUOTE = 80
-"""More of a wrong value than this helps nobody to find it."""
-
-_WORDS = {"tuple_type": "a list", "string_type": "text in quotes", "int_type": "a whole number"}
-"""What is expected, in the words of TOML, for faults that pydantic tells in those of Python."""
-
-T = TypeVar("T", bound=Table)
+_TABLES = ("network", "hubs", "nodes", "access", "release", "digitalocean", "phala")
 
 
 def parse_spec(text: str) -> NetworkSpec:
@@ -47,17 +44,18 @@ def parse_spec(text: str) -> NetworkSpec:
     except RecursionError:
         raise _invalid([Fault("the file", "nested too deeply")]) from None
     faults: list[Fault] = []
-    network = _table(NetworkTable, data.get("network"), "network", faults)
-    hubs = _tables(HubTable, data.get("hubs"), "hubs", faults)
-    nodes = _tables(NodeTable, data.get("nodes", []), "nodes", faults)
-    access = _tables(AccessTable, data.get("access", []), "access", faults)
-    faults += [
-        Fault(_shorten(key), "unknown", "one of network, hubs, nodes, access")
-        for key in data
-        if key not in {"network", "hubs", "nodes", "access"}
-    ]
+    network = read_table(NetworkTable, data.get("network"), "network", faults)
+    hubs = read_tables(HubTable, data.get("hubs"), "hubs", faults)
+    nodes = read_tables(NodeTable, data.get("nodes", []), "nodes", faults)
+    access = read_tables(AccessTable, data.get("access", []), "access", faults)
+    release = read_table(ReleaseTable, data.get("release", {}), "release", faults)
+    clouds = {
+        name: read_table(EndpointTable, data[name], name, faults) for name in ("digitalocean", "phala") if name in data
+    }
+    faults += [Fault(shorten(key), "unknown", f"one of {', '.join(_TABLES)}") for key in data if key not in _TABLES]
     faults += _check_hubs(hubs, data.get("hubs"))
     faults += _check_nodes(nodes)
+    faults += _check_release(release, hubs, nodes)
     faults += _check_room(network, nodes)
     faults += _check_names(hubs, nodes)
     faults += _check_access(access, nodes)
@@ -70,6 +68,8 @@ def parse_spec(text: str) -> NetworkSpec:
         hubs=tuple(_hub(hub.table) for hub in hubs),
         nodes=tuple(machine for node in nodes for machine in _expand(node.table)),
         access=tuple(rule.table for rule in access),
+        release=ReleaseTable() if release is None else release.table,
+        **{name: cloud.table for name, cloud in clouds.items() if cloud is not None},
     )
 
 
@@ -80,60 +80,7 @@ def _invalid(faults: list[Fault]) -> InputError:
     )
 
 
-@dataclass(frozen=True)
-class _Read(Generic[T]):
-    """A table as far as it could be read. Its keys in `bad` hold stand-ins or defaults, from which nothing may be concluded."""
-
-    place: str
-    table: T
-    bad: frozenset[str] = frozenset()
-
-    def is_sound(self, *keys: str) -> bool:
-        """Whether all these keys are as the file says, or are left out there."""
-        return self.bad.isdisjoint(keys)
-
-
-def _table(kind: type[T], value: Any, place: str, faults: list[Fault]) -> _Read[T] | None:
-    if not isinstance(value, dict):
-        faults.append(Fault(place, "missing" if value is None else "not a table", f"a table [{place}]"))
-        return None
-    try:
-        return _Read(place, kind.model_validate(value))
-    except ValidationError as error:
-        details = error.errors()
-    faults += [_translate(place, detail) for detail in details]
-    bad = frozenset(str(detail["loc"][0]) for detail in details)
-    kept = {key: item for key, item in value.items() if key not in bad}
-    return _Read(place, kind.model_validate({**kind.stand_ins, **kept}), bad)
-
-
-def _tables(kind: type[T], value: Any, place: str, faults: list[Fault]) -> list[_Read[T]]:
-    if not isinstance(value, list):
-        faults.append(Fault(place, "missing" if value is None else "not a list of tables", f"tables [[{place}]]"))
-        return []
-    found = (_table(kind, item, f"{place}[{position}]", faults) for position, item in enumerate(value))
-    return [read for read in found if read is not None]
-
-
-def _translate(place: str, detail: Any) -> Fault:
-    where = place + "".join(f"[{part}]" if isinstance(part, int) else f".{_shorten(part)}" for part in detail["loc"])
-    problem = f"{_shorten(repr(detail['input']))} is not allowed"
-    match detail["type"]:
-        case "missing":
-            return Fault(where, "missing", "a value")
-        case "extra_forbidden":
-            return Fault(where, "unknown key", "a key that docs/reference/spec.md lists")
-        case "value_error":
-            return Fault(where, problem, str(detail["ctx"]["error"]).removeprefix("expected "))
-        case _:
-            return Fault(where, problem, _WORDS.get(detail["type"], detail["msg"].removeprefix("Input should be ")))
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
-
-
-def _check_hubs(hubs: list[_Read[HubTable]], written: Any) -> list[Fault]:
+def _check_hubs(hubs: list[Read[HubTable]], written: Any) -> list[Fault]:
     faults = []
     if isinstance(written, list) and len(written) != 1:
         faults.append(Fault("hubs", f"{len(written)} hubs", "exactly one: several hubs are not supported yet"))
@@ -146,10 +93,51 @@ def _check_hubs(hubs: list[_Read[HubTable]], written: Any) -> list[Fault]:
         if hub.table.provider is not ProviderName.HOST and hub.table.address is not None:
             expected = 'no address: it is for provider = "host" only'
             faults.append(Fault(f"{hub.place}.address", "not allowed here", expected))
+    for hub in hubs:
+        faults += _check_keys(hub, DROPLET_KEYS, ProviderName.DIGITALOCEAN)
+        wanted = hub.table.provider is ProviderName.DIGITALOCEAN and hub.table.regions is None
+        if wanted and hub.is_sound("provider", "regions"):
+            expected = 'the regions to try, in order, such as ["fra1", "ams3"]'
+            faults.append(Fault(f"{hub.place}.regions", "missing", expected))
     return faults + [fault for hub in hubs for fault in _check_family(hub)]
 
 
-def _check_nodes(nodes: list[_Read[NodeTable]]) -> list[Fault]:
+def _check_keys(read: Read[HubTable] | Read[NodeTable], keys: tuple[str, ...], owner: ProviderName) -> list[Fault]:
+    """Keys that are for one cloud only stand in no other table."""
+    if read.table.provider is owner or not read.is_sound("provider"):
+        return []
+    return [
+        Fault(f"{read.place}.{key}", "not allowed here", f'no {key}: it is for provider = "{owner}" only')
+        for key in list_given(read.table, keys)
+        if read.is_sound(key)
+    ]
+
+
+def _check_release(
+    release: Read[ReleaseTable] | None, hubs: list[Read[HubTable]], nodes: list[Read[NodeTable]]
+) -> list[Fault]:
+    """What machines in clouds install must be said exactly."""
+    if release is None:
+        return []
+    wanted = {
+        key: f'{what}, for provider = "{cloud}"'
+        for reads, cloud, key, what in (
+            (hubs, ProviderName.DIGITALOCEAN, "wheel", "the URL of the wheel that hubs install"),
+            (hubs, ProviderName.DIGITALOCEAN, "wheel_sha256", "the SHA-256 of that wheel"),
+            (nodes, ProviderName.PHALA, "image", "the container image that nodes run, by digest"),
+        )
+        if any(read.is_sound("provider") and read.table.provider is cloud for read in reads)
+    }
+    if release.table.wheel is not None:
+        wanted.setdefault("wheel_sha256", "the SHA-256 of that wheel")
+    return [
+        Fault(f"release.{key}", "missing", what)
+        for key, what in wanted.items()
+        if getattr(release.table, key) is None and release.is_sound(key)
+    ]
+
+
+def _check_nodes(nodes: list[Read[NodeTable]]) -> list[Fault]:
     faults = []
     for node in nodes:
         nat, provider = node.table.nat, node.table.provider
@@ -161,10 +149,11 @@ def _check_nodes(nodes: list[_Read[NodeTable]]) -> list[Fault]:
         if sound and nat is not Nat.NONE and node.table.family in (Family.IPV6, Family.BOTH):
             expected = 'nat = "none" beside it: the lab\'s NAT routers speak IPv4 only'
             faults.append(Fault(f"{node.place}.family", f"'{node.table.family}' is not allowed", expected))
+    faults += [fault for node in nodes for fault in _check_keys(node, CVM_KEYS, ProviderName.PHALA)]
     return faults + [fault for node in nodes for fault in _check_family(node)]
 
 
-def _check_family(read: _Read[HubTable] | _Read[NodeTable]) -> list[Fault]:
+def _check_family(read: Read[HubTable] | Read[NodeTable]) -> list[Fault]:
     """A host of one's own has the addresses that it has."""
     wrong = read.table.family is not None and read.table.provider is not ProviderName.LAB
     if not wrong or not read.is_sound("family", "provider"):
@@ -172,7 +161,7 @@ def _check_family(read: _Read[HubTable] | _Read[NodeTable]) -> list[Fault]:
     return [Fault(f"{read.place}.family", "not allowed here", 'no family: it is for provider = "lab" only')]
 
 
-def _check_room(network: _Read[NetworkTable] | None, nodes: list[_Read[NodeTable]]) -> list[Fault]:
+def _check_room(network: Read[NetworkTable] | None, nodes: list[Read[NodeTable]]) -> list[Fault]:
     known = network is not None and network.is_sound("cidr")
     cidr = network.table.cidr if network is not None and known else _LARGEST_CIDR
     room = AddressPlan(cidr, derive_ula(NetworkId(""))).node_room
@@ -197,9 +186,9 @@ def _makes(table: NodeTable, name: str) -> bool:
     return counted and int(number) <= (table.count or 0)
 
 
-def _check_names(hubs: list[_Read[HubTable]], nodes: list[_Read[NodeTable]]) -> list[Fault]:
+def _check_names(hubs: list[Read[HubTable]], nodes: list[Read[NodeTable]]) -> list[Fault]:
     """Find names used twice without writing every name out: a count may be a million, and is a fault of its own then."""
-    counted = defaultdict[str, list[_Read[NodeTable]]](list)
+    counted = defaultdict[str, list[Read[NodeTable]]](list)
     places = defaultdict[str, list[str]](list)
     named = [node for node in nodes if node.is_sound("name", "count", "skip")]
     for hub in hubs:
@@ -224,7 +213,7 @@ def _check_names(hubs: list[_Read[HubTable]], nodes: list[_Read[NodeTable]]) -> 
     return list(dict.fromkeys(faults))
 
 
-def _find_clashes(tables: list[_Read[NodeTable]]) -> list[tuple[str, str]]:
+def _find_clashes(tables: list[Read[NodeTable]]) -> list[tuple[str, str]]:
     """The place of each table that makes a name which another makes too, with the first such name; all have a count and one name."""
     found = []
     for one, other in combinations(tables, 2):
@@ -240,7 +229,7 @@ def _find_common(one: NodeTable, other: NodeTable) -> str:
     return next((name for number in both if (name := f"{one.name}-{number}") not in skipped), "")
 
 
-def _check_access(access: list[_Read[AccessTable]], nodes: list[_Read[NodeTable]]) -> list[Fault]:
+def _check_access(access: list[Read[AccessTable]], nodes: list[Read[NodeTable]]) -> list[Fault]:
     names = {node.table.name for node in nodes if node.table.count is None}
     counted = {node.table.name: node.table for node in nodes if node.table.count is not None}
     tags = {f"tag:{tag}" for node in nodes for tag in node.table.tags}
@@ -261,7 +250,7 @@ def _check_access(access: list[_Read[AccessTable]], nodes: list[_Read[NodeTable]
         for key, word in (("from", rule.table.source), ("to", rule.table.target))
     ]
     return [
-        Fault(place, f"{_shorten(repr(word))} is unknown", '"*", a node\'s name, or "tag:" and a tag')
+        Fault(place, f"{shorten(repr(word))} is unknown", '"*", a node\'s name, or "tag:" and a tag')
         for place, word in sides
         if not is_known(word)
     ]
@@ -276,6 +265,7 @@ def _hub(table: HubTable) -> MachineSpec:
         family=table.family or Family.IPV4,
         api_port=table.api_port,
         open_ports=table.open_ports,
+        droplet=make_droplet(table) if table.provider is ProviderName.DIGITALOCEAN else None,
     )
 
 
@@ -283,8 +273,9 @@ def _expand(table: NodeTable) -> list[MachineSpec]:
     names = [table.name] if table.count is None else [f"{table.name}-{number}" for number in range(1, table.count + 1)]
     nat = table.nat or (Nat.PORT_RESTRICTED if table.provider is ProviderName.LAB else Nat.NONE)
     family = table.family or Family.IPV4
+    cvm = make_cvm(table) if table.provider is ProviderName.PHALA else None
     return [
-        MachineSpec(MachineName(name), "node", table.provider, nat=nat, family=family, tags=table.tags)
+        MachineSpec(MachineName(name), "node", table.provider, nat=nat, family=family, tags=table.tags, cvm=cvm)
         for name in names
         if name not in table.skip
     ]

@@ -56,6 +56,8 @@ class Settings:
     token: str | None = None
     network: str | None = None
     status_port: int = 8000
+    root_key: str | None = None
+    """The only root public key whose tokens are taken; None: any."""
 
 
 class Node:
@@ -256,7 +258,7 @@ async def run(settings: Settings) -> None:
     async def live() -> None:
         nonlocal lock
         identity = await asyncio.to_thread(
-            load_identity, settings.state_folder, "node", settings.token, settings.network
+            load_identity, settings.state_folder, "node", settings.token, settings.network, settings.root_key
         )
         lock = files.Lock(
             identity.folder / "lock", f"Another node of {identity.token.grant.network_name} runs on this machine."

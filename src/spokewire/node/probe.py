@@ -102,6 +102,7 @@ class Prober:
         self._is_hub_suspect = False
         self._measuring: dict[int, float | None] = {}
         self._measured = asyncio.Event()
+        self._met = asyncio.Event()
         self._measurements = 0
 
     def watch(self, targets: Mapping[str, Target], ask_now: Collection[WireGuardKey] = ()) -> None:
@@ -200,6 +201,12 @@ class Prober:
         """What the echoes since the last call say, by the machine's name."""
         return {watched.name: watched.trail.take_summary() for watched in self.watched.values()}
 
+    async def meet(self, address: str) -> None:
+        """Wait until a machine that is new to us has answered, or is known not to: two nodes that have just met shake hands first."""
+        while (watched := self.watched.get(address)) is not None and watched.health.state is State.STARTING:
+            await self._met.wait()
+            self._met.clear()
+
     async def measure(self, address: str, count: int, spacing_s: float) -> tuple[float | None, float]:
         """Send that many echoes to an address; return the median round trip in ms (None: none came back) and the loss in percent."""
         sent: dict[int, float] = {}
@@ -230,6 +237,7 @@ class Prober:
         watched.health = judge_echo(watched.trail, before.state, watched.silence.heard_at, now)
         if watched.health.state is not before.state:
             watched.since = clock.wall()
+            self._met.set()
             self._changed(watched, before)
 
     def _answered(self, answer: Answer) -> None:

@@ -1,6 +1,7 @@
 """Proving traffic to a peer, as the operator asked (DESIGN section 6): echoes, a connection, a checksummed transfer, throughput."""
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -14,6 +15,8 @@ CONNECT_TIMEOUT_S = 5.0
 """Long enough for two SYNs to be lost: they are repeated after one and three seconds (RFC 6298)."""
 TRANSFER_TIMEOUT_S = 15.0
 ECHO_SPACING_S = 0.02
+MEETING_S = 10.0
+"""For two nodes that have just met: a peer is given up as silent sooner."""
 SINK_BYTES = 2**40
 """More than any link carries in the time that we send."""
 
@@ -40,6 +43,9 @@ async def prove_peers(
 
 
 async def _echo(source: str, target: str, address: str, prober: Prober) -> PairResult:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(MEETING_S):
+            await prober.meet(address)
     rtt_ms, loss_pct = await prober.measure(address, ECHOES_PER_PAIR, ECHO_SPACING_S)
     rounded = None if rtt_ms is None else round(rtt_ms, 3)
     return PairResult(source=source, target=target, rtt_ms=rounded, udp_loss_pct=loss_pct)

@@ -142,7 +142,8 @@ def test_a_hubs_damaged_documents_are_told_set_aside_and_collected_anew(
 ) -> None:
     begun = time.time()
     breakage.kill_daemon(network, HUB)
-    shell(network, HUB, GARBAGE.format(files=f"{STATE}/hub.sqlite {STATE}/labels.json"))
+    # The log too: while all pages are still in it, SQLite needs nothing of the file itself, and is right to find no damage.
+    shell(network, HUB, GARBAGE.format(files=f"{STATE}/hub.sqlite {STATE}/hub.sqlite-wal {STATE}/labels.json"))
     breakage.start_daemon(network, HUB)
     [told] = wait_until(lambda: hub_issues(network), 40, "the hub says that its file was damaged")
     assert "was set aside" in told

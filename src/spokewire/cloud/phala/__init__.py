@@ -1,0 +1,1 @@
+"""Nodes as confidential virtual machines (CVMs) on Phala Cloud."""
