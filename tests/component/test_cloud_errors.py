@@ -127,13 +127,13 @@ TROUBLES = {
     ),
     "no right to read": Trouble(take_scope("tag:read"), "credentials-refused", "may not do this", "tag:read"),
     "no right to create": Trouble(
-        take_scope("droplet:create"), "credentials-refused", "may not do this", "droplet:create", (NODE,), "hub-1"
+        take_scope("droplet:create"), "credentials-refused", "may not do this", "droplet:create", (), "hub-1"
     ),
     "no money": Trouble(spend_money, "no-money", "balance at Phala Cloud is $0.40", "Top it up"),
     "droplet limit": Trouble(reach_droplet_limit, "account-limit", "droplet limit", "ask DigitalOcean"),
     "CVM limit": Trouble(reach_cvm_limit, "account-limit", "as many CVMs", "higher tier"),
     "droplets sold out": Trouble(
-        sell_droplets_out, "no-capacity", "no room for hub-1", "Run spokewire deploy again later", (NODE,), "hub-1"
+        sell_droplets_out, "no-capacity", "no room for hub-1", "Run spokewire deploy again later", (), "hub-1"
     ),
     "hosts full": Trouble(fill_hosts, "no-capacity", "no room", "Run spokewire deploy again later", (HUB,), "node-1"),
     "hosts full, seen late": Trouble(
@@ -165,14 +165,12 @@ TROUBLES = {
     "network's name taken": Trouble(
         take_the_networks_name, "name-taken", "of another root key", "another name", (HUB,)
     ),
-    "firewall's name taken": Trouble(
-        take_the_firewalls_name, "cloud-refused", "a firewall", "Rename", (NODE,), "hub-1"
-    ),
+    "firewall's name taken": Trouble(take_the_firewalls_name, "cloud-refused", "a firewall", "Rename", (), "hub-1"),
     "CVM's name taken": Trouble(
         take_the_cvms_name, "name-taken", "is not of this network", "Rename", (HUB, NODE), "node-1"
     ),
     "an unknown refusal": Trouble(
-        refuse_the_droplet, "cloud-refused", "Something is wrong", "the cloud's own", (NODE,), "hub-1"
+        refuse_the_droplet, "cloud-refused", "Something is wrong", "the cloud's own", (), "hub-1"
     ),
 }
 

@@ -70,6 +70,7 @@ def test_every_command_prints_the_json_that_is_documented(make_network: MakeNetw
         ("spokewire node remove", ask("node", "remove", "build-1")),
         ("spokewire destroy", ask("destroy", "--force")),
         ("spokewire doctor", ask("doctor", expect=None)),
+        ("spokewire node health, spokewire hub health", ask("node", "health", "--status-port", "9", expect=1)),
     ]
     documented = {b.heading: json.loads(b.text) for b in blocks(read("docs/reference/json.md"), "json")}
     wrong = [

@@ -108,5 +108,6 @@ def test_transfers_that_began_before_the_path_narrowed_complete_in_either_direct
     wait_until(lambda: not issues(network, "node-1") + issues(network, "node-2"), 10, "the issues are closed")
     wait_until(lambda: overlay_addresses(network) == addresses, 10, "IPv6, which needs 1280 bytes, is back")
     fixes = network.exec("node-1", "curl", "-s", "http://127.0.0.1:8000/status").data["fixes"]
-    assert {(fix["code"], fix["outcome"]) for fix in fixes} == {("path-mtu", "cured")}
+    assert {fix["outcome"] for fix in fixes} == {"cured"}
+    assert "path-mtu" in {fix["code"] for fix in fixes}
     assert "the MTU lowered from 1420 to 1216 bytes" in {fix["text"] for fix in fixes}

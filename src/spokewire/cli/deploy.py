@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from spokewire.cli.context import Context
-    from spokewire.cloud.provider import Price
+    from spokewire.cloud.provider import Price, Provider
     from spokewire.deploy.apply import Outcome
     from spokewire.deploy.operator import Operator
     from spokewire.deploy.plan import Plan
+    from spokewire.errors import SpokewireError
     from spokewire.network.names import MachineName
 
     Prices = Mapping[MachineName, Price]
@@ -204,14 +205,25 @@ def _describe_unknown(name: str, operator: "Operator", machines: int) -> str:
 
 def run_destroy(context: "Context") -> int:
     """Remove everything, and look whether it is gone."""
+    from spokewire.errors import SpokewireError
+
     operator = context.operator()
     machines = operator.observe_machines()
+    errors: list[SpokewireError] = []
     with context.output.progress() as progress:
         for name in machines:
             progress(name, "removing the machine")
-            operator.provider_of(name).destroy(name)
-            progress(name, "gone")
-        left = [item for provider in operator.providers.values() for item in provider.sweep()]
+            try:
+                operator.provider_of(name).destroy(name)
+            except SpokewireError as error:
+                # The others go all the same: whoever destroys wants as little left as can be.
+                errors.append(error)
+                progress(name, f"not removed: {error.message}")
+            else:
+                progress(name, "gone")
+        left = [item for provider in operator.providers.values() for item in _sweep(provider, errors)]
+    if errors:
+        raise errors[0]
     left += [str(name) for name in operator.observe_machines()]
     had_key = context.keeper.has_key()
     if not left:
@@ -223,6 +235,16 @@ def run_destroy(context: "Context") -> int:
     rest = " and the root key" if had_key else ""
     context.output.say(f"Removed {len(machines)} machines{rest}. Nothing is left.", "green")
     return 0
+
+
+def _sweep(provider: "Provider", errors: "list[SpokewireError]") -> list[str]:
+    from spokewire.errors import SpokewireError
+
+    try:
+        return provider.sweep()
+    except SpokewireError as error:
+        errors.append(error)
+        return []
 
 
 def confirm(what: str, flag: str = "--yes") -> None:

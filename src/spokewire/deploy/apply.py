@@ -5,6 +5,7 @@ lines leaves nothing that the next deploy does not see.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -60,6 +61,7 @@ class Deployment:
         )
         self._machines: dict[MachineName, Machine] = dict(observed.machines)
         self.outcome = Outcome()
+        self._keeping = threading.Lock()
 
     async def run(self, timeout_s: float) -> Outcome:
         """Carry the plan out, then wait until every wanted machine is ready, for at most `timeout_s`."""
@@ -85,14 +87,15 @@ class Deployment:
         return self.outcome
 
     def _mint(self, numbers: Mapping[MachineName, int]) -> dict[MachineName, tuple[str, Ed25519PrivateKey]]:
-        """Mint what the new machines need, and keep it before any machine is made."""
+        """Mint what the new machines need, and keep it before any machine is made; what replaces an older grant, once the old machine is gone."""
         minted = {}
         state = self._operator.keeper.load_state()
         for action in self._plan.actions:
             if action.spec is not None and action.verb in (Verb.CREATE, Verb.REPLACE):
                 minted[action.name] = mint(self._operator.spec, action.spec, numbers[action.name], self._root)
         if minted:
-            texts = state.grant_texts | {name: text for name, (text, _) in minted.items()}
+            replaced = {action.name for action in self._plan.actions if action.verb is Verb.REPLACE}
+            texts = state.grant_texts | {name: text for name, (text, _) in minted.items() if name not in replaced}
             made = {str(action.spec.provider) for action in self._plan.actions if action.spec is not None}
             self._operator.keeper.store_state(
                 replace(state, grant_texts=texts, providers=state.providers | (made & {"digitalocean", "phala"}))
@@ -124,16 +127,30 @@ class Deployment:
             return
         assert action.spec is not None
         maker = self._operator.providers[action.spec.provider]
+        urls = [] if action.role == "hub" else list(self._operator.all_hub_urls(self._machines).values())
+        if action.role == "node" and not urls:
+            raise TemporaryError(
+                Code.NOT_DEPLOYED,
+                "it was not made: there is no hub whose address it could be told",
+                hint="Run spokewire deploy again when the hub is there.",
+            )
         if action.verb is Verb.REPLACE:
             self._progress(action.name, "removing the old machine")
             provider.destroy(action.name, keep_address=provider is maker)
+            self._machines.pop(action.name, None)
+            self._keep_grant(action.name, tokens[action.name][0])
         self._progress(action.name, "making the machine")
         text, key = tokens[action.name]
-        urls = [] if action.role == "hub" else list(self._operator.all_hub_urls(self._machines).values())
         token = make_token(self._root, text, key, urls)
         self._machines[action.name] = maker.create(action.spec, token, lambda words: self._progress(action.name, words))
         self._operator.forget_list(action.spec.provider)
         self._progress(action.name, "starting its daemon")
+
+    def _keep_grant(self, name: MachineName, text: str) -> None:
+        """Keep the grant of a machine that takes the place of one that is gone: until then the old grant says what the old machine runs with."""
+        with self._keeping:
+            state = self._operator.keeper.load_state()
+            self._operator.keeper.store_state(replace(state, grant_texts=state.grant_texts | {name: text}))
 
     async def _settle(self, timeout_s: float) -> None:
         """Wait for each hub's own authenticated API, and hand it the settings."""

@@ -1,6 +1,7 @@
 """The operator's session with one network: its spec, what it keeps, its providers, its hubs."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from spokewire.api.client import Identity, connect
 from spokewire.cloud.provider import Machine, MachineState, Price, Provider
 from spokewire.deploy.keeper import Keeper
 from spokewire.deploy.plan import Observed, Plan, Verb
-from spokewire.errors import Code, InputError, SpokewireError
+from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
 from spokewire.host import clock
 from spokewire.host.routes import choose_url
 from spokewire.network.documents import Grant
@@ -62,13 +63,20 @@ class Operator:
             listed_at, machines = self._listed[name]
             if clock.monotonic() - listed_at < LIST_AGE_S:
                 return machines
-        machines = self.providers[name].observe()
+        try:
+            machines = self.providers[name].observe()
+        except TemporaryError:
+            # Whoever only waits for machines can go on with what was seen before.
+            if fresh or name not in self._listed:
+                raise
+            return self._listed[name][1]
         self._listed[name] = clock.monotonic(), machines
         return machines
 
     def forget_list(self, name: ProviderName) -> None:
         """A provider's machines have changed: its list is out of date."""
-        self._listed.pop(name, None)
+        if name in self._listed:
+            self._listed[name] = -math.inf, self._listed[name][1]
 
     def check(self, plan: Plan) -> None:
         """Ask each provider whether what the plan makes can be made, before anything is."""

@@ -81,7 +81,11 @@ class Watchdog:
         while not self._ended.wait(LOOK_S):
             silence_s = self._pulse.silence_s(clock.monotonic())
             if silence_s > self.hung_s:
-                self._start_again(f"The event loop has not turned for {silence_s:.0f} s.")
+                try:
+                    self._start_again(f"The event loop has not turned for {silence_s:.0f} s.")
+                except OSError:
+                    # There is no program to become, as after an upgrade that took the old one away: then the supervisor must see us end.
+                    os._exit(1)
 
     def _start_again(self, why: str) -> None:
         """Does not return, unless a thread waits in the kernel: execve(2) would wait for it too, and nothing at all would answer meanwhile."""

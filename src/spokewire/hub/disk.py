@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spokewire.errors import Code, SpokewireError
-from spokewire.host import files
+from spokewire.host import clock, files
 from spokewire.hub.store import Store
 from spokewire.network.status import Issue
 
@@ -18,6 +18,8 @@ class Disk:
     def __init__(self, folder: Path, store: Store, unsaved: Callable[[], SpokewireError | None]) -> None:
         """`unsaved`: why labels could not be saved; None if they were."""
         self.issue: Issue | None = None
+        self._repaired_at: float | None = None
+        """When the repair was told first, in monotonic seconds; None: there is none to tell."""
         self._folder, self._store, self._unsaved = folder, store, unsaved
 
     def look(self, now: float) -> None:
@@ -28,9 +30,15 @@ class Disk:
         if error is not None:
             text = f"{error.message} The hub goes on, and keeps in memory what it cannot write."
             self.issue = Issue(code=error.code, text=text, hint=error.hint, since=since)
-        elif self._store.damage and now - since < REPAIR_TOLD_S:
-            text = f"The file of documents was damaged ({self._store.damage}): it was set aside, and machines hand theirs in again."
-            hint = f"Nothing needs to be done; why it was damaged is to be found on the disk of {self._folder}."
+        elif self._store.damage and self._tells_on():
+            text = f"The file of documents was damaged ({self._store.damage}): it was set aside, and machines hand theirs in again; a stock client has nobody to do so."
+            hint = f"Export stock clients again (spokewire node export); nothing else needs to be done. Why it was damaged is to be found on the disk of {self._folder}."
             self.issue = Issue(code=Code.DISK, text=text, hint=hint, since=since)
         else:
-            self.issue, self._store.damage = None, ""
+            self.issue, self._store.damage, self._repaired_at = None, "", None
+
+    def _tells_on(self) -> bool:
+        """Whether a repair is still to be told; by the clock that nobody sets."""
+        if self._repaired_at is None:
+            self._repaired_at = clock.monotonic()
+        return clock.monotonic() - self._repaired_at < REPAIR_TOLD_S

@@ -33,6 +33,8 @@ class Store:
         self._database = Database(path, Schema(SCHEMA_VERSION, _SCHEMA))
         self._waiting: list[Row] | None = None
         self._connection: sqlite3.Connection | None = None
+        self._unread = False
+        """Whether the file may hold documents that we have not seen: then none is deleted from it."""
         self.problem: PermanentError | None = None
         """Why the file is not what it should be; None if it is."""
         self.damage = ""
@@ -48,6 +50,7 @@ class Store:
         except PermanentError as error:
             log.warning("documents not read", code=error.code, error=error.message)
             self.problem = error
+            self._unread = True
         return []
 
     def replace(self, documents: Iterable[Row]) -> None:
@@ -90,7 +93,7 @@ class Store:
             self._connection = connection = self._connection or self._database.open()
             with transaction(connection):
                 stored = _find_stored(connection)
-                gone = [key for key in stored if key not in wanted]
+                gone = [] if self._unread else [key for key in stored if key not in wanted]
                 new = [(*key, text) for key, text in wanted.items() if stored.get(key) != text]
                 connection.executemany("DELETE FROM document WHERE kind = ? AND subject = ?", gone)
                 connection.executemany("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", new)
@@ -114,6 +117,7 @@ class Store:
         else:
             log.warning("documents set aside", reason=damage, file=str(self._database.aside))
             self._waiting = self.problem = None
+            self._unread = False
 
 
 def _find_stored(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:

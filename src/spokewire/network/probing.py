@@ -112,6 +112,8 @@ class Trail:
     """Echoes since the last answer."""
     unanswered_since: float | None = None
     """When the first of those was sent."""
+    excused: bool = False
+    """Whether no answer has come since we ourselves were late."""
     sequence: int = 0
     _sum: Bucket = field(default_factory=lambda: Bucket(0.0))
     _newest_rtt_ms: float | None = None
@@ -136,6 +138,7 @@ class Trail:
         sent_at = self.waiting.pop(sequence, None)
         if sent_at is None:
             return False
+        self.excused = False
         self._newest_rtt_ms = (now - sent_at) * 1000
         self._tell_directions(sequence, received, now)
         self._remember(sequence, Sample(sent_at, (now - sent_at) * 1000))
@@ -149,7 +152,13 @@ class Trail:
         return True
 
     def excuse(self, now: float) -> None:
-        """We ourselves were late: what has not come back by now may wait to be read, so it is no silence and no loss yet."""
+        """We ourselves were late: what has not come back by now may wait to be read, so it is no silence and no loss yet.
+
+        Once, until an answer comes: what waits is read before we are late again, and a machine that is always late must not call a dead peer connected.
+        """
+        if self.excused:
+            return
+        self.excused = True
         self.extra.update(self.waiting)
         self.waiting = OrderedDict.fromkeys(self.waiting, now)
         if self.unanswered_since is not None:

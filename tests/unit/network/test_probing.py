@@ -149,6 +149,18 @@ def test_time_in_which_we_ourselves_were_late_is_neither_silence_nor_loss() -> N
     assert trail.is_suspect(31.0)
 
 
+def test_one_who_is_always_late_still_notices_that_nobody_answers() -> None:
+    trail, _ = play("." * 10)
+    for turn in range(20):
+        trail.send(10.0 + turn)
+        trail.excuse(10.9 + turn)
+        trail.settle(10.9 + turn)
+    assert trail.unanswered >= 5
+    assert trail.is_suspect(31.0)
+    assert trail.unanswered_since == 10.9
+    assert trail.recent_lost > 10
+
+
 def test_the_trail_never_grows_beyond_its_bounds() -> None:
     trail, _ = play("." * 2000)
     assert len(trail.recent) == RECENT

@@ -210,6 +210,13 @@ def test_other_ports_are_the_users_own(text: str) -> None:
     assert "spokewire" in load(join(text))["services"]
 
 
+@pytest.mark.parametrize("key", ["build: .", "env_file: secrets.env"])
+def test_what_needs_files_beside_the_compose_file_is_told_because_only_its_text_travels(key: str) -> None:
+    (fault,) = faults(f"services:\n  web:\n    image: nginx\n    {key}\n")
+    assert fault.place == f"docker-compose.yml:4 services.web.{key.partition(':')[0]}"
+    assert "do not go to the machine" in fault.problem
+
+
 def test_every_clash_of_a_file_is_told_at_once() -> None:
     text = "services:\n  spokewire: {}\n  a: {ports: ['8000:1', '51821:2/udp']}\nvolumes: {spokewire-state: }\n"
     assert len(faults(text)) == 4

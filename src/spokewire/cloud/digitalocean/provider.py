@@ -102,7 +102,10 @@ class DigitalOceanProvider:
         droplet = self._making.find(name)
         if droplet is None:
             raise TemporaryError(Code.NOT_DEPLOYED, f"DigitalOcean has no {name}.", hint="Run: spokewire deploy.")
-        self._making.wait_until_active(droplet, None, say_nothing)
+        try:
+            self._making.wait_until_active(droplet, None, say_nothing)
+        except LostError as lost:
+            raise TemporaryError(Code.NOT_DEPLOYED, f"{name} is gone: {lost}.", hint="Run: spokewire deploy.") from lost
 
     def shape(self, spec: MachineSpec, existing: Machine | None = None) -> str:
         """Size, region, image, and a digest of the rest."""
@@ -193,7 +196,7 @@ class DigitalOceanProvider:
             name=spec.name,
             tags=(*tags, self._words.reserved_tag) if order.droplet.reserved_ip else tuple(tags),
             droplet=order.droplet,
-            user_data=write_user_data(boot),
+            user_data=_write(boot),
             key=checking.find_key(order.droplet, self._api),
         )
 
@@ -226,3 +229,12 @@ def _droplet(spec: MachineSpec) -> DropletSpec:
     if spec.droplet is None:
         raise InputError(Code.REQUEST_INVALID, f"{spec.name} is not for DigitalOcean.")
     return spec.droplet
+
+
+def _write(boot: HubBoot) -> str:
+    try:
+        return write_user_data(boot)
+    except ValueError as error:
+        raise InputError(
+            Code.SPEC_INVALID, f"The hub cannot be started as the spec says: {error}.", hint="Name fewer open_ports."
+        ) from error

@@ -158,7 +158,9 @@ class Removing:
         return True
 
     def _mark_held(self, droplet: Droplet, name: MachineName) -> list[str]:
-        """Reserved IPs that the droplet has are marked before it goes: without it nobody could tell whose they are."""
+        """Reserved IPs that the droplet was made with are marked before it goes: without it nobody could tell whose they are. One that a user attached is his."""
+        if not self._words.awaits_reserved_ip(droplet):
+            return []
         held = [item.address for item in self._api.list_reserved_ips() if item.droplet_id == droplet.id]
         for address in held:
             self._api.make_tag(self._words.mark(address, name))

@@ -153,6 +153,15 @@ def _find_faults(services: MappingNode, volumes: MappingNode, place: str) -> Ite
     for name, service in by_name.items():
         if name != SERVICE and isinstance(service, MappingNode):
             yield from _find_clashes(name, yamltext.entries(service), place)
+            yield from _find_files(name, yamltext.entries(service), place)
+
+
+def _find_files(name: str, service: Mapping[str, Node], place: str) -> Iterator[Fault]:
+    """What needs files beside the compose file: only its text goes to the machine."""
+    for key, expected in (("build", "an image"), ("env_file", "its variables under environment")):
+        if key in service:
+            where = f"{place}:{yamltext.line_of(service[key])} services.{name}.{key}"
+            yield Fault(where, "the files that it names do not go to the machine", expected)
 
 
 def _find_clashes(name: str, service: Mapping[str, Node], place: str) -> Iterator[Fault]:

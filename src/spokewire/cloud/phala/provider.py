@@ -29,7 +29,7 @@ DISK_HOURLY_USD = Decimal("0.000139")
 HOURS_PER_MONTH = 730
 LEAST_BALANCE_USD = Decimal(1)
 """"You need at least $1 to launch a CVM", in the API's own words."""
-CONFIRM_S = 3.0
+CONFIRM_S = 15.0
 """The list may not have what was just made: before it is believed to be empty it is read again."""
 START_POLL_S = 5.0
 
@@ -88,7 +88,8 @@ class PhalaProvider:
                 f"The balance at Phala Cloud is ${account.balance}: it takes ${LEAST_BALANCE_USD} to make a CVM.",
                 hint="Top it up, then run spokewire deploy again. Nothing was made.",
             )
-        if self._api.room(account).machines == 0:
+        existing = {name for name, _ in self._fleet.survey().ours}
+        if self._api.room(account).machines == 0 and any(spec.name not in existing for spec in wanted):
             raise PermanentError(
                 Code.ACCOUNT_LIMIT,
                 "The workspace at Phala Cloud has as many CVMs as it may have.",
