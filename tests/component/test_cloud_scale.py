@@ -25,7 +25,6 @@ class Limit:
     a_minute: int
     now: Callable[[], float]
     refused: int = 0
-    busiest: int = 0
     _times: deque[float] = field(default_factory=deque)
 
     def judge(self, call: Call) -> None:
@@ -38,7 +37,6 @@ class Limit:
             wait_s = str(int(60 - (now - self._times[0])) + 1)
             raise RefusedError(Reply(429, {"id": "too_many_requests", "message": "Slow down"}, {"retry-after": wait_s}))
         self._times.append(now)
-        self.busiest = max(self.busiest, len(self._times))
 
 
 def limit(emulator: Emulator, a_minute: int, now: Callable[[], float]) -> Limit:
@@ -74,7 +72,6 @@ def test_twenty_nodes_are_made_in_parallel_within_the_vendors_limits_and_each_sa
     print(
         f"measured: {NODES} nodes in {took_s:.0f} s of the clouds' time, {calls} requests, {limits[1].refused} refused with 429"
     )
-    assert limits[0].busiest <= DIGITALOCEAN_A_MINUTE
     assert limits[0].refused == 0
     assert took_s < 900
     for name in (f"node-{number}" for number in range(1, NODES + 1)):

@@ -13,9 +13,9 @@ from spokewire.cloud.provider import Provider
 from spokewire.host import processes
 from spokewire.lab.provider import LabProvider
 from spokewire.lab.world import start_world
-from spokewire.network.names import MachineName
+from spokewire.network.names import MachineName, NetworkId
 from spokewire.network.spec import MachineSpec, Nat, ProviderName
-from tests.builders import make_grant, make_token
+from tests.builders import NETWORK, make_grant, make_token
 from tests.component.phala import IMAGE, Cloud, make_cvm_spec, open_cloud
 from tests.emulators.authority import Authority
 from tests.emulators.digitalocean.case import Case as DigitalOcean
@@ -28,6 +28,8 @@ class Subject(Protocol):
 
     names: tuple[str, str, str]
     """What machines of it may be called."""
+    networks: frozenset[NetworkId]
+    """What it says of whose machines there are, once it has one of ours: nothing where there can be nobody else's."""
 
     def provider(self) -> Provider:
         """The provider, as a new process has it."""
@@ -65,6 +67,7 @@ class DigitalOceanSubject:
 
     case: DigitalOcean
     names = ("hub-1", "hub-2", "hub-3")
+    networks = frozenset({NETWORK})
 
     def provider(self) -> Provider:
         """A client of the emulator."""
@@ -104,6 +107,7 @@ class PhalaSubject:
 
     cloud: Cloud
     names = ("node-1", "node-2", "node-3")
+    networks = frozenset({NETWORK})
 
     def provider(self) -> Provider:
         """A client of the emulator."""
@@ -138,6 +142,7 @@ class LabSubject:
 
     folder: Path
     names = ("node-1", "node-2", "node-3")
+    networks = frozenset[NetworkId]()
 
     def provider(self) -> Provider:
         """The lab of the folder."""

@@ -7,7 +7,7 @@ and of its `runcmd` only the last command's status counts: neither is relied on.
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files as package_files
 
 LARGEST = 16 * 1024
@@ -86,7 +86,7 @@ WantedBy=multi-user.target
 class HubBoot:
     """What a hub is to become."""
 
-    token: str
+    token: str = field(repr=False)
     wheel: str
     wheel_sha256: str
     api_port: int

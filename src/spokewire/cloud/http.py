@@ -109,7 +109,8 @@ class CloudClient:
             if not outcome.repeatable:
                 raise outcome.error
             wait_s = max(self._pace.wait_s(attempt), outcome.wait_s)
-            if self.clock.monotonic() - begun + wait_s > self._pace.limit_s:
+            limit_s = self._pace.busy_limit_s if outcome.is_busy else self._pace.limit_s
+            if self.clock.monotonic() - begun + wait_s > limit_s:
                 raise outcome.error
             self.clock.sleep(wait_s)
             attempt += 1
@@ -155,7 +156,7 @@ class CloudClient:
         told = self._told(answer, body)
         if answer.status_code == _TOO_MANY:
             error = TemporaryError(Code.RATE_LIMITED, f"{what}: too many requests{told}.", hint="Wait a minute.")
-            return _Failure(error, repeatable=True, wait_s=self._retry_after_s(answer))
+            return _Failure(error, repeatable=True, wait_s=self._retry_after_s(answer), is_busy=True)
         refused = _REFUSAL <= answer.status_code < _FAILURE and answer.status_code != _REQUEST_TIMEOUT
         if refused:
             return _Failure(RefusalError(answer.status_code, body, f"{what}: {answer.status_code}{told}."))
@@ -198,6 +199,7 @@ class _Failure:
     error: Exception
     repeatable: bool = False
     wait_s: float = 0.0
+    is_busy: bool = False
 
 
 def _parse(answer: httpx.Response) -> tuple[Any, bool]:

@@ -31,6 +31,8 @@ class Pace:
     """How a request is repeated: the waits double from the first to the longest, and no attempt begins after the limit."""
 
     limit_s: float = 60.0
+    busy_limit_s: float = 180.0
+    """Where the cloud asks for patience (429): its limits count minutes, and twenty machines are made at once."""
     first_wait_s: float = 0.5
     longest_wait_s: float = 8.0
 

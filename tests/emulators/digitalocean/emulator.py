@@ -87,7 +87,11 @@ class DigitalOcean(Emulator):
             return super().control(call)
         if call.method == "POST":
             for name, value in call.body.items():
-                setattr(self.switches, name, value)
+                if isinstance(getattr(self.switches, name), set):
+                    # JSON knows neither sets nor tuples.
+                    setattr(self.switches, name, {tuple(item) if isinstance(item, list) else item for item in value})
+                else:
+                    setattr(self.switches, name, value)
         return Reply(200, {name: str(value) for name, value in vars(self.switches).items()})
 
     def _add_routes(self) -> None:

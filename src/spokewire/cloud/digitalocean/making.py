@@ -1,7 +1,7 @@
 """Making a droplet: one request for it, whatever becomes of the answer; then looking until it is there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from spokewire.cloud.digitalocean.api import Api
@@ -19,7 +19,7 @@ from spokewire.network.topology import HUB_PORT
 
 ACTIVE_LIMIT_S = 300.0
 """A droplet is active after 30 to 70 s; after this it is not waited for any longer."""
-LOST_LIMIT_S = 60.0
+LOST_LIMIT_S = 120.0
 """A new droplet may answer 404 for a while. Longer means that its placement failed and it was removed."""
 ADDRESS_LIMIT_S = 120.0
 _EVERYWHERE = ["0.0.0.0/0", "::/0"]
@@ -32,7 +32,7 @@ class Wanted:
     name: MachineName
     tags: tuple[str, ...]
     droplet: DropletSpec
-    user_data: str
+    user_data: str = field(repr=False)
     key: int | None
 
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from spokewire.cloud.cloud_init import HubBoot, write_user_data
@@ -29,7 +29,7 @@ class _Order:
     spec: MachineSpec
     droplet: DropletSpec
     identity: NetworkId
-    token: str
+    token: str = field(repr=False)
 
 
 class DigitalOceanProvider:

@@ -24,6 +24,8 @@ from spokewire.network.names import MachineName, NetworkId, is_machine_name
 from spokewire.network.spec import MachineSpec
 
 EVERYBODY = "spokewire"
+_KINDS = frozenset({"hub", "id", "shape", "ip"})
+"""What stands after the network in our tags."""
 _MARK = re.compile(r"([0-9]{1,3}(?:-[0-9]{1,3}){3}):([a-z0-9-]+)")
 
 
@@ -99,8 +101,11 @@ class Words:
         return NetworkId(self._find(droplet, self.id_tag(NetworkId(""))))
 
     def is_ours(self, tag: str) -> bool:
-        """Whether a tag is one of this network's."""
-        return tag.lower() == self.tag or tag.lower().startswith(f"{self.tag}:")
+        """Whether a tag is one that we make for this network. Others may begin like ours, and are somebody's own."""
+        kind, _, rest = tag.lower().removeprefix(f"{self.tag}:").partition(":")
+        if tag.lower() == self.tag or tag.lower() == self.reserved_tag:
+            return True
+        return tag.lower().startswith(f"{self.tag}:") and kind in _KINDS and rest != ""
 
     def find_hubs(self, tags: Collection[str]) -> list[MachineName]:
         """The machines that have a tag."""
