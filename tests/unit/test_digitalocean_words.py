@@ -79,8 +79,10 @@ def test_a_tag_that_is_not_exactly_a_mark_marks_nothing(tag: str) -> None:
 
 
 def test_a_network_whose_name_begins_like_ours_has_no_tag_of_ours() -> None:
-    tags = ["spokewire:demo", "spokewire:demo:x", "spokewire:demo-2", "spokewire:demo-2:hub:a", "spokewire", "demo"]
-    assert [tag for tag in tags if WORDS.is_ours(tag)] == ["spokewire:demo", "spokewire:demo:x"]
+    ours = ["spokewire:demo", "spokewire:demo:hub:a", "Spokewire:Demo:reserved", "spokewire:demo:ip:192-0-2-1:a"]
+    others = ["spokewire:demo:x", "spokewire:demo:hub", "spokewire:demo:team:blue", "spokewire:demo-2", "demo"]
+    others += ["spokewire:demo-2:hub:a", "spokewire"]
+    assert [tag for tag in ours + others if WORDS.is_ours(tag)] == ours
 
 
 @pytest.mark.parametrize(
