@@ -1,6 +1,5 @@
 """Before anything is made at DigitalOcean: credentials, their rights, limits, and every name in the spec."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,24 +8,11 @@ from spokewire.cloud.digitalocean.credentials import find_token
 from spokewire.errors import Code, InputError, PermanentError, SpokewireError, TemporaryError
 from spokewire.network.spec import MachineSpec
 from tests.builders import make_grant, make_token
-from tests.emulators.authority import Authority
-from tests.emulators.digitalocean.case import Case, make_hub, open_stage
+from tests.emulators.digitalocean.case import Case, make_hub
 from tests.emulators.digitalocean.emulator import SCOPES, TOKEN
 from tests.emulators.service import CUT, Fault, Reply
 
 EVERY_SCOPE = {scope for _, _, scope in SCOPES}
-
-
-@pytest.fixture(scope="module")
-def stage(authority: Authority) -> Iterator[Callable[[], object]]:
-    with open_stage(authority) as open_account:
-        yield open_account
-
-
-@pytest.fixture
-def case(stage: Callable[[], object]) -> Iterator[Case]:
-    with stage() as opened:  # type: ignore[attr-defined]
-        yield opened
 
 
 def refused(case: Case, hub: MachineSpec | None = None, environment: dict[str, str] | None = None) -> SpokewireError:

@@ -1,6 +1,5 @@
 """A hub on DigitalOcean comes to be once, whatever the API does meanwhile; and what cannot be is one sentence."""
 
-from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 import pytest
@@ -10,25 +9,12 @@ from spokewire.cloud.provider import MachineState, Price
 from spokewire.errors import Code, InputError, PermanentError, SpokewireError, TemporaryError
 from spokewire.network.spec import MachineSpec
 from tests.builders import make_grant, make_token
-from tests.emulators.authority import Authority
-from tests.emulators.digitalocean.case import Case, make_hub, open_stage
+from tests.emulators.digitalocean.case import Case, make_hub
 from tests.emulators.service import CUT, Fault, Reply, html_error
 
 TOKEN = make_token(make_grant("hub-1"))
 BUSY = Reply(429, {"id": "too_many_requests", "message": "API Rate limit exceeded."})
 BUSY_FOR_A_WHILE = Reply(BUSY.status, BUSY.body, {"retry-after": "7"})
-
-
-@pytest.fixture(scope="module")
-def stage(authority: Authority) -> Iterator[Callable[[], object]]:
-    with open_stage(authority) as open_account:
-        yield open_account
-
-
-@pytest.fixture
-def case(stage: Callable[[], object]) -> Iterator[Case]:
-    with stage() as opened:  # type: ignore[attr-defined]
-        yield opened
 
 
 def refused(case: Case, hub: MachineSpec | None = None) -> SpokewireError:

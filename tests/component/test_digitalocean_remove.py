@@ -1,30 +1,15 @@
 """What is ours at DigitalOcean goes completely, and nothing else does."""
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
 from spokewire.errors import Code, TemporaryError
 from spokewire.network.names import MachineName
 from tests.builders import make_grant, make_token
-from tests.emulators.authority import Authority
-from tests.emulators.digitalocean.case import SPEC_TEXT, Case, make_hub, open_stage
+from tests.emulators.digitalocean.case import SPEC_TEXT, Case, make_hub
 from tests.emulators.service import Fault, Reply, html_error
 
 TOKEN = make_token(make_grant("hub-1"))
 HUB = MachineName("hub-1")
-
-
-@pytest.fixture(scope="module")
-def stage(authority: Authority) -> Iterator[Callable[[], object]]:
-    with open_stage(authority) as open_account:
-        yield open_account
-
-
-@pytest.fixture
-def case(stage: Callable[[], object]) -> Iterator[Case]:
-    with stage() as opened:  # type: ignore[attr-defined]
-        yield opened
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])

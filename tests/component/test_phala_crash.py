@@ -1,28 +1,14 @@
 """The command is killed after any single request: the next one finds what there is; nothing is left behind, and nothing is made twice."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from spokewire.cloud.phala.provider import PhalaProvider
 from spokewire.cloud.provider import MachineState
-from tests.component.phala import Cloud, OpenCloud, make_cvm_spec, make_node_token, open_stage
-from tests.emulators.authority import Authority
+from tests.component.phala import Cloud, make_cvm_spec, make_node_token
 from tests.emulators.clients import Killed
-
-
-@pytest.fixture(scope="module")
-def stage(authority: Authority) -> Iterator[OpenCloud]:
-    with open_stage(authority) as open_one:
-        yield open_one
-
-
-@pytest.fixture
-def cloud(stage: OpenCloud, tmp_path: Path) -> Iterator[Cloud]:
-    with stage(tmp_path) as cloud:
-        yield cloud
 
 
 def bring_about(provider: PhalaProvider) -> None:

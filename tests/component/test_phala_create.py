@@ -1,33 +1,18 @@
 """Nodes on Phala Cloud are made where there is room, never twice, and whatever goes wrong is told in one sentence."""
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spokewire.cloud.provider import MachineState
 from spokewire.errors import Code, InputError, PermanentError, SpokewireError, TemporaryError
-from tests.component.phala import Cloud, OpenCloud, make_node_token, open_stage
-from tests.emulators.authority import Authority
+from tests.component.phala import Cloud, make_node_token
 from tests.emulators.phala.refusing import refuse
 from tests.emulators.service import CUT, Fault, Reply, html_error
 
 PROVISION, COMMIT = "/api/v1/cvms/provision", "/api/v1/cvms"
-
-
-@pytest.fixture(scope="module")
-def stage(authority: Authority) -> Iterator[OpenCloud]:
-    with open_stage(authority) as open_one:
-        yield open_one
-
-
-@pytest.fixture
-def cloud(stage: OpenCloud, tmp_path: Path) -> Iterator[Cloud]:
-    with stage(tmp_path) as cloud:
-        yield cloud
 
 
 def refusal(cloud: Cloud, name: str = "node-1", **changes: Any) -> SpokewireError:

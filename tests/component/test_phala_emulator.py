@@ -9,25 +9,12 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from tests.component.phala import Cloud, OpenCloud, open_stage
-from tests.emulators.authority import Authority
+from tests.component.phala import Cloud
 from tests.emulators.phala.emulator import KEY
 from tests.emulators.phala.world import Provision
 
 RECORDED = Path(__file__).parents[1] / "emulators" / "phala" / "cli-requests.jsonl"
 HEADERS = {"X-API-Key": KEY, "X-Phala-Version": "2026-01-21"}
-
-
-@pytest.fixture(scope="module")
-def stage(authority: Authority) -> Iterator[OpenCloud]:
-    with open_stage(authority) as open_one:
-        yield open_one
-
-
-@pytest.fixture
-def cloud(stage: OpenCloud, tmp_path: Path) -> Iterator[Cloud]:
-    with stage(tmp_path) as cloud:
-        yield cloud
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """What exists on Phala Cloud is seen as it is, switched on, and removed with every trace; what is not ours stays."""
 
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,23 +10,10 @@ from spokewire.cloud.provider import Machine, MachineState
 from spokewire.errors import Code, InputError, PermanentError, SpokewireError, TemporaryError
 from spokewire.network.keys import derive_network_id, format_public_key
 from tests.builders import NETWORK, STRANGER
-from tests.component.phala import IMAGE, ROOT_KEY, Cloud, OpenCloud, make_cvm_spec, make_node_token, open_stage
-from tests.emulators.authority import Authority
+from tests.component.phala import IMAGE, ROOT_KEY, Cloud, make_cvm_spec, make_node_token
 from tests.emulators.service import Fault, html_error
 
 CVM = "/api/v1/cvms/[0-9a-f]{32}"
-
-
-@pytest.fixture(scope="module")
-def stage(authority: Authority) -> Iterator[OpenCloud]:
-    with open_stage(authority) as open_one:
-        yield open_one
-
-
-@pytest.fixture
-def cloud(stage: OpenCloud, tmp_path: Path) -> Iterator[Cloud]:
-    with stage(tmp_path) as cloud:
-        yield cloud
 
 
 def compose_of(network: str = "demo", root_key: str = ROOT_KEY) -> str:

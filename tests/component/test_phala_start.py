@@ -1,25 +1,9 @@
 """A node on Phala Cloud that was made must start; one that does not is removed, and another host is tried."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from spokewire.errors import SpokewireError, TemporaryError
-from tests.component.phala import Cloud, OpenCloud, open_stage
-from tests.emulators.authority import Authority
-
-
-@pytest.fixture(scope="module")
-def stage(authority: Authority) -> Iterator[OpenCloud]:
-    with open_stage(authority) as open_one:
-        yield open_one
-
-
-@pytest.fixture
-def cloud(stage: OpenCloud, tmp_path: Path) -> Iterator[Cloud]:
-    with stage(tmp_path) as cloud:
-        yield cloud
+from tests.component.phala import Cloud
 
 
 def refusal(cloud: Cloud) -> SpokewireError:
