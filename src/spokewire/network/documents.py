@@ -124,6 +124,15 @@ class AccessRule(BaseModel):
     ports: tuple[PortText, ...] = Field(default=(), strict=False)
 
 
+class HubPolicy(BaseModel):
+    """How nodes use one hub: those of more `weight` carry more pairs; nothing new goes through one that drains."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    weight: Annotated[int, Field(ge=0, le=100)] = 10
+    drain: bool = False
+
+
 class Settings(Document):
     """Signed by the root key: what holds for the whole network. The highest version wins, for ever."""
 
@@ -139,6 +148,14 @@ class Settings(Document):
     removed: Annotated[dict[NameText, Annotated[int, Field(ge=0, le=_MAX_SECONDS * 1000)]], Field(default_factory=dict)]
     """Names that were removed, with the instant in milliseconds: no grant of that name from before counts, whoever still holds its token."""
     access: tuple[AccessRule, ...] = Field(default=(), strict=False)
+    hubs: dict[NameText, HubPolicy] = Field(default_factory=dict)
+    """How hubs are used, by name; one that is not named is used like any other."""
+    direct: bool = False
+    """Whether nodes may look for direct paths to each other (sealed mode)."""
+
+    def policy(self, hub: str) -> HubPolicy:
+        """How a hub is used."""
+        return self.hubs.get(hub, HubPolicy())
 
     def revokes(self, grant: Grant) -> bool:
         """Whether a grant no longer counts."""

@@ -60,6 +60,10 @@ class PeerStatus(_Shape):
     overlay_ip: str
     path: str
     """How packets get there: "via hub-1", or "direct"."""
+    path_reason: str = ""
+    """Why this path and no other; "" where there is no choice."""
+    path_since: float | None = None
+    """When packets began to take it, in seconds since 1970; None where there is no choice."""
     state: State
     reason: str
     since: float
