@@ -34,6 +34,8 @@ class EchoService:
     """Called with the address to which an answer of a chosen size went, and its size in bytes."""
     sized: Callable[[Answer], None] = lambda _: None
     """Called with the answers to echoes of chosen sizes."""
+    other: Callable[[bytes, str], None] = lambda _data, _address: None
+    """Called with a datagram that is no echo, and the address that it came from."""
 
     def __post_init__(self) -> None:
         self._socket: DatagramSocket | None = None
@@ -68,9 +70,17 @@ class EchoService:
             echo = Echo(Kind.REQUEST, self._sizing, sequence, int(clock.monotonic() * 1e6), size=size)
             self._socket.send(format_echo(echo), (address, PORT), whole=True)
 
+    def send_other(self, address: str, data: bytes) -> None:
+        """Send a datagram that is no echo to a machine's overlay address."""
+        if self._socket is not None:
+            self._socket.send(data, (address, PORT))
+
     def _receive(self, data: bytes, source: tuple[str, int]) -> None:
         echo = parse_echo(data)
-        if echo is None or source[1] != PORT or self._socket is None:
+        if source[1] != PORT or self._socket is None:
+            return
+        if echo is None:
+            self.other(data, source[0])
             return
         now, address = clock.monotonic(), source[0]
         if echo.kind is Kind.REQUEST:

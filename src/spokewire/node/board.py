@@ -14,7 +14,6 @@ from spokewire.network.health import Health, judge_node
 from spokewire.network.names import WireGuardKey
 from spokewire.network.roster import Roster
 from spokewire.network.status import Fix, Issue, NodeStatus, PeerStatus, State, WireGuardStatus
-from spokewire.network.topology import path_to
 from spokewire.node.late import find_late, tell_overdue
 from spokewire.node.probe import Watched
 
@@ -41,6 +40,8 @@ class Board:
     handshake_age_s: Callable[[WireGuardKey], float | None] = lambda _: None
     transferred: Callable[[WireGuardKey], tuple[int, int] | None] = lambda _: None
     """Bytes received from and sent to a WireGuard peer."""
+    find_path: Callable[[str, WireGuardKey], tuple[str, str, float | None]] = lambda _name, _key: ("none", "", None)
+    """How packets get to another node, why so, and since when (wall time)."""
     fixes: Iterable[Fix] = ()
     history_problem: Callable[[], Issue | None] = lambda: None
     note_change: NoteChange = lambda *_: None
@@ -153,7 +154,7 @@ class Board:
     def _look(self) -> tuple[list[PeerStatus], list[PeerStatus]]:
         if self.roster is None or self.roster.plan is None:
             return [], []
-        now, wall, path = clock.monotonic(), clock.wall(), path_to(self.roster, clock.wall())
+        now, wall = clock.monotonic(), clock.wall()
         hubs: list[PeerStatus] = []
         peers: list[PeerStatus] = []
         for member in self.roster.members(wall):
@@ -163,11 +164,15 @@ class Board:
             is_hub = member.grant.role == "hub"
             trail = watched.trail
             rtt_ms, last_10s, last_1m = trail.rtt_ms(now), trail.losses(now, 10.0), trail.losses(now, 60.0)
-            rx_bytes, tx_bytes = self.transferred(WireGuardKey(member.record.wireguard_key)) or (None, None)
+            key = WireGuardKey(member.record.wireguard_key)
+            rx_bytes, tx_bytes = self.transferred(key) or (None, None)
+            path, path_reason, path_since = ("direct", "", None) if is_hub else self.find_path(watched.name, key)
             status = PeerStatus(
                 name=watched.name,
                 overlay_ip=watched.address,
-                path="direct" if is_hub else path,
+                path=path,
+                path_reason=path_reason,
+                path_since=path_since,
                 state=watched.health.state,
                 reason=watched.health.reason,
                 since=watched.since,
@@ -178,7 +183,7 @@ class Board:
                 lost_out_pct=_rounded(last_1m.out_pct),
                 lost_back_pct=_rounded(last_1m.back_pct),
                 last_echo_age_s=_rounded(trail.last_answer_age_s(now)),
-                last_handshake_age_s=_rounded(self.handshake_age_s(WireGuardKey(member.record.wireguard_key))),
+                last_handshake_age_s=_rounded(self.handshake_age_s(key)),
                 rx_bytes=rx_bytes,
                 tx_bytes=tx_bytes,
             )

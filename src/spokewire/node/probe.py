@@ -14,7 +14,10 @@ from spokewire.network.health import Health, judge_echo
 from spokewire.network.names import WireGuardKey
 from spokewire.network.probing import (
     ANSWER_TIMEOUT_S,
+    BUSY_HUB_INTERVAL_S,
     INTERVAL_S,
+    MISSING_HUB_INTERVAL_S,
+    MISSING_HUB_S,
     SUSPECT_S,
     Interest,
     Summary,
@@ -25,7 +28,7 @@ from spokewire.network.probing import (
 from spokewire.network.status import State
 from spokewire.node.targets import Target
 
-TICK_S = 0.1
+TICK_S = 0.08
 """From one look to the next while an answer is missing. Otherwise we sleep until the next echo is due."""
 LONGEST_WAIT_S = 1.0
 FLOCK_S = 0.25
@@ -73,6 +76,11 @@ class Watched:
         """Note packets of a chosen size, of either direction, that carry our echoes."""
         self.sized_bytes += packets * (size + SEALING_BYTES)
 
+    @property
+    def patience_s(self) -> float:
+        """How long an answer may be missing before it means something: less where there is another hub to go to."""
+        return MISSING_HUB_S if self.target.has_rivals else SUSPECT_S
+
     def interest(self, now: float) -> Interest:
         """How much we want to know of it while nothing is missing."""
         if self.target.is_hub:
@@ -81,7 +89,7 @@ class Watched:
 
     def is_suspect(self, now: float) -> bool:
         """Whether an answer is missing, and it is not known yet whether that means anything."""
-        return self.trail.is_suspect(now) and self.health.state is not State.DISCONNECTED
+        return self.trail.is_suspect(now, self.patience_s) and self.health.state is not State.DISCONNECTED
 
 
 Changed = Callable[[Watched, Health], None]
@@ -119,7 +127,9 @@ class Prober:
         }
         if ask_now or any(watched is not before.get(address) for address, watched in self.watched.items()):
             self.wake.set()
-        for watched in self.watched.values():
+        for address, watched in self.watched.items():
+            # Whether it has rivals is no difference of the target's own, and may have changed.
+            watched.target = targets[address]
             if watched.target.peer in ask_now:
                 self._ask(watched, now)
 
@@ -145,8 +155,10 @@ class Prober:
             if now >= watched.due_at - (FLOCK_S if interest is Interest.IDLE else 0.0):
                 self._ask(watched, now)
                 jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
-                watched.due_at = now + find_interval_s(interest, crowd[interest]) * jitter
-            elif watched.is_suspect(now) and now >= watched.asked_at + find_interval_s(Interest.SUSPECT, suspects):
+                watched.due_at = now + self._find_interval_s(watched, interest, crowd) * jitter
+            elif watched.is_suspect(now) and now >= watched.asked_at + (
+                MISSING_HUB_INTERVAL_S if watched.target.has_rivals else find_interval_s(Interest.SUSPECT, suspects)
+            ):
                 self._ask(watched, now, extra=True)
 
     def wait_s(self) -> float:
@@ -232,6 +244,11 @@ class Prober:
         watched.silence = ask(watched.silence, now)
         self.service.ask(watched.address, watched.trail.send(now, extra=extra))
 
+    def _find_interval_s(self, watched: Watched, interest: Interest, crowd: Mapping[Interest, int]) -> float:
+        if watched.target.has_rivals and crowd[Interest.ACTIVE]:
+            return BUSY_HUB_INTERVAL_S
+        return find_interval_s(interest, crowd[interest])
+
     def _judge(self, watched: Watched, now: float) -> None:
         before = watched.health
         watched.health = judge_echo(watched.trail, before.state, watched.silence.heard_at, now)
@@ -281,7 +298,7 @@ def _find_next_look(watched: Watched) -> float:
     since = watched.trail.unanswered_since
     if since is None or watched.health.state is State.DISCONNECTED:
         return watched.due_at
-    return min(watched.due_at, since + SUSPECT_S)
+    return min(watched.due_at, since + watched.patience_s)
 
 
 def _begin(target: Target, address: str, now: float) -> Watched:

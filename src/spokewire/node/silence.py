@@ -59,6 +59,11 @@ class SilenceWatch:
         forced, self._forced = self._forced, set()
         return forced
 
+    def forget(self, peer: WireGuardKey) -> None:
+        """Let the next `reconcile` shake hands with a peer anew."""
+        self._forced.add(peer)
+        self.look_again.set()
+
     async def step(self) -> None:
         """Shake hands anew with peers that nothing is heard of, look at what came of it before, and climb on. Then wait for `wait_s`."""
         machines = list(self._prober.watched.values())

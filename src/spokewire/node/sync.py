@@ -16,6 +16,7 @@ from spokewire.host.loops import Backoff, repeat
 from spokewire.host.routes import choose_url
 from spokewire.network.clocks import Told
 from spokewire.network.documents import Member
+from spokewire.network.names import MachineName
 from spokewire.network.roster import Merge, Roster, merge
 
 LONGEST_BACKOFF_S = 1.0
@@ -103,6 +104,13 @@ class Sync:
         except SpokewireError as error:
             # It is in force; only a restart would not know it, and asks a hub.
             log.warning("roster not stored", code=error.code, error=error.message)
+
+    @property
+    def me(self) -> Member | None:
+        """Ourselves, as the roster knows us."""
+        grant = self._identity.token.grant
+        member = self.roster.records.get(MachineName(grant.name))
+        return member if member is not None and member.grant.id == grant.id else None
 
     def age_s(self) -> float | None:
         """Seconds since a hub last confirmed the roster: 0 while we follow one; None if none has since the start."""

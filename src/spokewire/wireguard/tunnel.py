@@ -20,6 +20,7 @@ from spokewire.network.topology import InterfaceSpec
 from spokewire.wireguard import tool
 from spokewire.wireguard.ages import Ages
 from spokewire.wireguard.configuration import (
+    MOVED,
     ROAMED,
     Change,
     InterfaceObserved,
@@ -198,6 +199,10 @@ class Tunnel:
         peers = {} if self.observed is None else self.observed.peers
         return {key: peer.received_bytes + peer.sent_bytes for key, peer in peers.items()}
 
+    def port(self) -> int | None:
+        """The UDP port of our side; None before it is known."""
+        return None if self.observed is None else self.observed.listen_port or None
+
     def endpoint(self, key: WireGuardKey) -> str | None:
         """Where a peer's packets come from."""
         peer = None if self.observed is None else self.observed.peers.get(key)
@@ -269,4 +274,5 @@ class Tunnel:
 def _tell(change: Change) -> Repair:
     if isinstance(change, SetInterface):
         return Repair("interface-altered", change.reason)
-    return Repair("endpoint-roamed" if change.reason == ROAMED else "peer-altered", f"a peer was set: {change.reason}")
+    code = {ROAMED: "endpoint-roamed", MOVED: "peer-moved"}.get(change.reason, "peer-altered")
+    return Repair(code, f"a peer was set: {change.reason}")
