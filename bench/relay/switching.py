@@ -15,8 +15,9 @@ from pathlib import Path
 
 from bench.relay import labels, rounds
 from bench.relay.modules import python
+from spokewire.relay.labels import LABEL_LIFETIME_S, Install, Label
 from spokewire.relay.messages import Index
-from spokewire.relay.switch import LABEL_LIFETIME_S, Endpoint, Install, Label
+from spokewire.relay.places import Endpoint
 from spokewire.relay.tables import Tables
 from spokewire.relay.tap import Tap
 

@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from spokewire.relay.labels import Install, Label
 from spokewire.relay.messages import Index
-from spokewire.relay.switch import Endpoint, Forward, Label, Switch
+from spokewire.relay.places import Endpoint
+from spokewire.relay.switch import Forward, Switch
 from tests.property.relay_cast import (
     HUB_KEY,
     NOWHERE,
@@ -35,6 +37,7 @@ from tests.property.relay_model import (
     Model,
     Place,
     Said,
+    announce,
     cookie_reply,
     garble,
     initiation,
@@ -128,7 +131,7 @@ class SwitchAndModel(RuleBasedStateMachine):
         """The hub's daemon starts again with the labels it saved, and reads the places anew."""
         saved, places = self.switch.labels(), dict(self.model.places)
         hub = Switch(HUB_KEY)
-        hub.refused, hub.forwarded = self.switch.refused, self.switch.forwarded
+        hub.refused, hub.forwarded, hub.announced = self.switch.refused, self.switch.forwarded, self.switch.announced
         self.switch, self.model.places, self.model.allowance = hub, {}, {}
         hub.set_nodes(self.model.keys)
         restored = hub.restore(reversed(saved), self.now)
@@ -175,6 +178,25 @@ class SwitchAndModel(RuleBasedStateMachine):
             (source, index), owner = self.pick_label(pick)
             self.say(cookie_reply(index, filling), self.where(source))
             self.say(response(sender, index, self.model.keys[owner], filling), self.where(source))
+
+    @rule(said=heard, speaker=speakers)
+    def announce_what_was_said(self, said: Said, speaker: int) -> None:
+        """The same node to another hub, or anybody who has seen it on its way."""
+        if said.is_sound:
+            self.say(announce(said), self.where(speaker))
+
+    @rule(between=st.lists(st.tuples(pairs, indices, indices, st.booleans()), min_size=1, max_size=6), filling=fillings)
+    def announce_sessions(self, between: list[tuple[tuple[int, int], int, int, bool]], filling: bytes) -> None:
+        """As the other hub hears them: either half may be lost, or come first."""
+        keys = self.model.keys
+        for (one, other), first, second, answer_first in between:
+            if one in keys and other in keys:
+                halves = [
+                    (announce(initiation(first, keys[other], filling)), self.where(one)),
+                    (announce(response(second, first, keys[one], filling)), self.where(other)),
+                ]
+                for said, source in reversed(halves) if answer_first else halves:
+                    self.say(said, source)
 
     @rule(said=heard, speaker=speakers)
     def replay(self, said: Said, speaker: int) -> None:
@@ -254,7 +276,7 @@ class SwitchAndModel(RuleBasedStateMachine):
     @invariant()
     def everything_is_counted(self) -> None:
         assert self.switch.refused == self.model.refused
-        assert self.switch.forwarded == self.model.passed
+        assert (self.switch.forwarded, self.switch.announced) == (self.model.passed, self.model.noted)
 
     def where(self, speaker: int) -> Place:
         return self.model.places.get(speaker, NOWHERE)
@@ -264,8 +286,9 @@ class SwitchAndModel(RuleBasedStateMachine):
         wanted = self.model.hear(said, source, self.now)
         decision = self.switch.handle(said.packet, Endpoint(*source), self.now)
         assert describe(decision) == wanted
-        if isinstance(decision, Forward) and decision.install is not None:
-            self.kernel[decision.install.label] = (decision.install.target, self.now + 240)
+        install = decision.install if isinstance(decision, Forward) else decision
+        if isinstance(install, Install):
+            self.kernel[install.label] = (install.target, self.now + 240)
         return said
 
     def pick_label(self, pick: int) -> tuple[tuple[int, int], int]:

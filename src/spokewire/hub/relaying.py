@@ -18,19 +18,11 @@ from spokewire.network.names import WireGuardKey
 from spokewire.network.roster import Roster
 from spokewire.network.status import HubView, Issue, RelayStatus
 from spokewire.network.topology import HUB_PORT
+from spokewire.relay.labels import LABEL_LIFETIME_S, Install, Label
 from spokewire.relay.messages import Index
+from spokewire.relay.places import Endpoint, NodeNumber
 from spokewire.relay.rules import Outside
-from spokewire.relay.switch import (
-    LABEL_LIFETIME_S,
-    Endpoint,
-    ForHub,
-    Forward,
-    Install,
-    Label,
-    NodeNumber,
-    Refusal,
-    Switch,
-)
+from spokewire.relay.switch import ForHub, Forward, Refusal, Switch
 from spokewire.relay.tables import Tables
 from spokewire.relay.tap import Tap
 
@@ -242,11 +234,13 @@ class Relaying:
             elif decision in (Refusal.UNKNOWN_SOURCE, Refusal.NO_TARGET) and hold:
                 self._held.append((message, source, clock.monotonic()))
                 self._look_now.set()
-            elif isinstance(decision, Forward):
+                continue
+            if isinstance(decision, Forward):
                 forwards.append((message, decision.to))
-                if decision.install is not None:
-                    self._tables.install([(decision.install, LABEL_LIFETIME_S)])
-                    self._changed = True
+            install = decision.install if isinstance(decision, Forward) else decision
+            if isinstance(install, Install):
+                self._tables.install([(install, LABEL_LIFETIME_S)])
+                self._changed = True
         self._tables.commit()
         for message, to in forwards:
             self._tap.send(message, to)

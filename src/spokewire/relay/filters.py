@@ -8,7 +8,7 @@ A program sees a packet from its IP header on. Extension headers of IPv6 are not
 
 from collections.abc import Collection
 
-from spokewire.relay.switch import Endpoint
+from spokewire.relay.places import Endpoint
 
 Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, operand (linux/filter.h). Jumps count the instructions that are left out."""

@@ -12,7 +12,8 @@ kinds of maps share the node's number as a mark.
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from spokewire.relay.switch import LABEL_LIFETIME_S, Endpoint, Install, Label, NodeNumber
+from spokewire.relay.labels import LABEL_LIFETIME_S, Install, Label
+from spokewire.relay.places import Endpoint, NodeNumber
 
 FAMILY = "inet"
 MARK = 0x53570000

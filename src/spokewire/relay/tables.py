@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from spokewire.host.nftables import Nftables
 from spokewire.relay import rules
-from spokewire.relay.switch import Endpoint, Install, NodeNumber
+from spokewire.relay.labels import Install
+from spokewire.relay.places import Endpoint, NodeNumber
 
 
 class Tables:

@@ -26,7 +26,7 @@ from spokewire.relay.filters import (
     handshakes_of_members,
     handshakes_of_strangers,
 )
-from spokewire.relay.switch import Endpoint
+from spokewire.relay.places import Endpoint
 
 Received = Callable[[bytes, Endpoint], None]
 

@@ -3,6 +3,7 @@
 import random
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,9 @@ from spokewire.relay.filters import (
     handshakes_of_members,
     handshakes_of_strangers,
 )
-from spokewire.relay.switch import Endpoint
+from spokewire.relay.messages import announce
+from spokewire.relay.places import Endpoint
+from tests.unit.relay.test_messages import initiation, response
 
 PORT = 51820
 SECRET = 0x9E3779B1
@@ -93,6 +96,15 @@ def ears(data: bytes, members: Sequence[Endpoint] = MEMBERS) -> list[str]:
 @pytest.mark.parametrize("kind", [1, 2, 3])
 def test_a_members_handshake_is_heard_as_a_members(member: Endpoint, kind: int) -> None:
     assert ears(packet(member, bytes([kind]) + bytes(91))) == ["members"]
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+@pytest.mark.parametrize("message", [initiation(), response()], ids=["initiation", "response"])
+def test_a_members_announcement_is_heard_as_a_members_and_a_strangers_as_a_strangers(
+    member: Endpoint, message: bytes
+) -> None:
+    assert ears(packet(member, announce(message))) == ["members"]
+    assert ears(packet(replace(member, port=member.port + 1), announce(message))) == ["strangers"]
 
 
 @pytest.mark.parametrize(

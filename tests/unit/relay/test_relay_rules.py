@@ -2,7 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from spokewire.relay.messages import Index
+from spokewire.relay.labels import Install, Label
+from spokewire.relay.messages import Index, announce
+from spokewire.relay.places import Endpoint
 from spokewire.relay.rules import (
     Outside,
     create_table,
@@ -13,7 +15,7 @@ from spokewire.relay.rules import (
     set_source,
     table_name,
 )
-from spokewire.relay.switch import Endpoint, Install, Label
+from tests.unit.relay.test_messages import initiation, response
 
 INSTALL = Install(Label(11, Index(0x0A0B0C0D)), 12)
 
@@ -75,3 +77,10 @@ def test_the_kernel_does_not_tell_one_node_where_another_is() -> None:
     text = create_table("t", Outside("203.0.113.1", "2001:db8::1", 51820))
     assert "icmp type redirect drop" in text
     assert "icmpv6 type nd-redirect drop" in text
+
+
+def test_the_kernel_takes_an_announcement_for_anything_but_data() -> None:
+    """It compares the type together with the three bytes that follow."""
+    (jump,) = [line for line in set_outside("t", Outside("203.0.113.1", None, 51820)).splitlines() if "jump" in line]
+    assert "@th,64,32 0x04000000" in jump
+    assert 0x04000000 not in {int.from_bytes(announce(message)[:4], "big") for message in (initiation(), response())}
