@@ -5,7 +5,6 @@ import base64
 import json
 from collections import deque
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
 from pathlib import Path
 
 from spokewire.errors import SpokewireError
@@ -20,7 +19,7 @@ from spokewire.network.status import HubView, Issue, RelayStatus
 from spokewire.network.topology import HUB_PORT
 from spokewire.relay.labels import LABEL_LIFETIME_S, Install, Label
 from spokewire.relay.messages import Index
-from spokewire.relay.places import Endpoint, NodeNumber
+from spokewire.relay.places import Endpoint, NodeNumber, parse_endpoint
 from spokewire.relay.rules import Outside
 from spokewire.relay.switch import ForHub, Forward, Refusal, Switch
 from spokewire.relay.tables import Tables
@@ -265,12 +264,6 @@ class Relaying:
         except (ValueError, TypeError, SpokewireError):
             log.warning("saved labels unreadable", path=str(self._path))
             return []
-
-
-def parse_endpoint(text: str) -> Endpoint:
-    """Parse an endpoint as `wg` prints it: 203.0.113.5:1234 or [2001:db8::5]:1234."""
-    host, _, port = text.rpartition(":")
-    return Endpoint(ip_address(host.strip("[]")).packed, int(port))
 
 
 def enable_forwarding(interface: str, journal: Journal) -> bool:

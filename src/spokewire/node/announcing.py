@@ -13,7 +13,7 @@ from spokewire.network.documents import Member
 from spokewire.network.names import WireGuardKey
 from spokewire.relay.messages import Initiation, Response, announce, derive_mac1_key, is_for, parse_message
 from spokewire.relay.outgoing import Outgoing
-from spokewire.relay.switch import Endpoint, parse_endpoint
+from spokewire.relay.places import Endpoint, parse_endpoint
 
 STEP_S = 1.0
 SESSION_S = 180.0

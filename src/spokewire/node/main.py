@@ -20,12 +20,12 @@ from spokewire.network.clones import describe_clone
 from spokewire.network.documents import Member, Report, sign
 from spokewire.network.events import EventCode, SubjectKind
 from spokewire.network.health import Health
-from spokewire.network.names import WireGuardKey, interface_name
+from spokewire.network.names import MachineName, WireGuardKey, interface_name
 from spokewire.network.paths import Path
 from spokewire.network.roster import Roster
 from spokewire.network.rules import plan_admission
 from spokewire.network.status import State
-from spokewire.network.topology import InterfaceSpec, plan_node
+from spokewire.network.topology import Choice, InterfaceSpec, plan_node
 from spokewire.node import announcing, clocks, mtu, server
 from spokewire.node.announcing import Announcer
 from spokewire.node.board import Board
@@ -112,9 +112,7 @@ class Node:
             self.prober.watch({})
             self._board.watched = self.prober.watched
         self._refuse_expired(roster, now)
-        self.paths.know(roster, self.sync.me, now)
-        self.announcer.know(roster.hubs(now))
-        wanted = self.path_mtu.fit(plan_node(roster, self._grant, now, self.paths.choices))
+        wanted = self.path_mtu.fit(plan_node(roster, self._grant, now, self._choose_paths(roster, now)))
         plan = roster.plan
         if wanted is None or plan is None:
             return
@@ -142,6 +140,11 @@ class Node:
         self.prober.note_traffic(self.tunnel.traffic())
         self.path_mtu.watch(self.prober.watched)
         self._board.watched, self._board.settings_version = self.prober.watched, roster.version
+
+    def _choose_paths(self, roster: Roster, now: float) -> dict[MachineName, Choice]:
+        self.paths.know(roster, self.sync.me, now)
+        self.announcer.know(roster.hubs(now))
+        return self.paths.choices
 
     def _note_repairs(self, repairs: Sequence[Repair]) -> None:
         for repair in repairs:
@@ -198,9 +201,7 @@ class Node:
             "history": self.history.run(),
             "summary": repeat("summary", self.summarise, SUMMARY_INTERVAL_S, report=note("summary")),
             "silence": repeat("silence", self.silence.step, self.silence.wait_s, report=note("silence")),
-            "announce": repeat(
-                "announce", self.announcer.step, announcing.STEP_S, report=note("announce")
-            ),
+            "announce": repeat("announce", self.announcer.step, announcing.STEP_S, report=note("announce")),
             "clocks": repeat("clocks", self.clocks.step, clocks.STEP_S, report=note("clocks")),
             "report": repeat("report", self.report, REPORT_INTERVAL_S, wake=self._report_now, report=lambda _: None),
             "tests": self.tests.run(),
@@ -235,7 +236,11 @@ class Node:
         self.history.note_change(clock.wall(), watched.name, kind, before.state, health.state, health.reason)
         if watched.target.is_hub:
             self.prober.hurry()
-            if watched.target.peer is not None and before.state is not State.DEGRADED and health.state is State.CONNECTED:
+            if (
+                watched.target.peer is not None
+                and before.state is not State.DEGRADED
+                and health.state is State.CONNECTED
+            ):
                 self.announcer.hub_back(watched.target.peer)
         self._board.judge()
         self._look_again.set()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from spokewire.errors import Code, PermanentError
 from spokewire.relay.filters import DROP_ALL, handshakes_sent
-from spokewire.relay.switch import Endpoint
+from spokewire.relay.places import Endpoint
 from spokewire.relay.tap import IPV6_CHECKSUM, UDP_CHECKSUM_OFFSET, UDP_HEAD, attach, open_listener
 
 _ROOM_BYTES = 512 * 1024
@@ -36,9 +36,9 @@ class Outgoing:
         self.close()
         try:
             self._line = open_listener(handshakes_sent(port), _ROOM_BYTES, outgoing=True)
-            for size, family in ((4, socket.AF_INET), (16, socket.AF_INET6)):
-                with contextlib.suppress(OSError if family is socket.AF_INET6 else ()):
-                    self._senders[size] = _open_sender(family)
+            self._senders[4] = _open_sender(socket.AF_INET)
+            if socket.has_dualstack_ipv6():
+                self._senders[16] = _open_sender(socket.AF_INET6)
         except PermissionError as error:
             self.close()
             raise PermanentError(

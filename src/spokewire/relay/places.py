@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 NodeNumber = int
 """A node's host number in the address plan: 1 to 2^20."""
@@ -13,6 +14,12 @@ class Endpoint:
 
     address: bytes
     port: int
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Parse an endpoint as `wg` prints it: 203.0.113.5:1234 or [2001:db8::5]:1234."""
+    host, _, port = text.rpartition(":")
+    return Endpoint(ip_address(host.strip("[]")).packed, int(port))
 
 
 class Places:
