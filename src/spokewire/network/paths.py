@@ -24,7 +24,7 @@ RTT_BETTER_SHARE = 0.25
 HOLD_S = 15.0
 """How long a path has to be better before a pair moves to it: what comes and goes is not followed."""
 GRACE_S = 1.5
-"""A hub that has not answered yet counts as one that will, for so long: nodes know two hubs before either has answered."""
+"""A hub that has not answered yet counts as one that will, for so long, where no other has answered either."""
 LEAST_MISSING = 7
 MISSING_S = 0.7
 """So many echoes to a hub unanswered for so long, while another hub answers, and it carries nothing any more. A line that loses a tenth each way loses
@@ -32,6 +32,10 @@ seven round trips in a row nine times in a million."""
 LEAST_SILENT = 6
 SILENT_S = 1.2
 """The same for echoes to a peer, whatever its hub answers."""
+FOLLOWER_WAITS_S = 1.0
+"""How much longer the end waits that does not lead: else both might leave a path, each for another."""
+NEVER_S = 6.0
+"""And for a peer that has never answered: it may be about to start, and a handshake that got lost is repeated before."""
 NEXT_ROUND_S = 10.0
 """When every path was tried in vain, the next round begins after this: the other machine may be switched off."""
 
@@ -132,24 +136,26 @@ def is_leg_alive(trail: Trail, state: State, other_answered_at: float | None, no
     if state is State.DISCONNECTED:
         return False
     if state is State.STARTING:
-        return now - trail.begins_at < GRACE_S
+        return other_answered_at is None and now - trail.begins_at < GRACE_S
     since = trail.unanswered_since
     is_missing = since is not None and trail.unanswered >= LEAST_MISSING and now - since >= MISSING_S
     return not (is_missing and other_answered_at is not None and since is not None and other_answered_at > since)
 
 
-def find_silence(trail: Trail, now: float) -> float | None:
-    """Since when a peer's echoes are unanswered; None if that means nothing yet."""
+def find_silence(trail: Trail, now: float, *, leads: bool) -> float | None:
+    """Since when a peer's echoes are unanswered; None if that means nothing yet. `leads`: whether this end decides what is better."""
     since = trail.unanswered_since
-    return since if since is not None and trail.unanswered >= LEAST_SILENT and now - since >= SILENT_S else None
+    patience_s = (SILENT_S if leads else SILENT_S + FOLLOWER_WAITS_S) if trail.last_answer_at is not None else NEVER_S
+    return since if since is not None and trail.unanswered >= LEAST_SILENT and now - since >= patience_s else None
 
 
-def begin_path(ways: Sequence[Way], now: float) -> Path | None:
-    """The first path of a pair; None where there is no hub."""
-    if not ways:
-        return None
+def begin_path(ways: Sequence[Way], observed: MachineName | None, now: float) -> Path:
+    """The first path of a pair: where its packets go already, if that works. There must be a way."""
+    for way in ways:
+        if way.hub == observed and way.works:
+            return Path(way.hub, now, "it was there before other hubs were known")
     best = _find_best(ways)
-    return Path(best.hub, now, "the only hub" if len(ways) == 1 else f"{best.hub} is the pair's share of equal hubs")
+    return Path(best.hub, now, f"{best.hub} is the pair's share of equal hubs" if best.works else "no hub answers yet")
 
 
 def choose_path(ways: Sequence[Way], path: Path, pair: Pair, now: float) -> Path:

@@ -8,6 +8,7 @@ import base64
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from spokewire.errors import PermanentError
 from spokewire.host import clock
 from spokewire.network.documents import Member
 from spokewire.network.names import WireGuardKey
@@ -16,6 +17,8 @@ from spokewire.relay.outgoing import Outgoing
 from spokewire.relay.places import Endpoint, parse_endpoint
 
 STEP_S = 1.0
+AGAIN_S = (1.0, 6.0)
+"""So long after the first copy others follow: one may be lost, and a hub may not know the other end yet when both have just joined."""
 SESSION_S = 180.0
 """No session is older (REJECT_AFTER_TIME, WireGuard paper section 6.1): what was announced before need not be told to a hub that is back."""
 MAX_KEPT = 8192
@@ -24,7 +27,7 @@ AT_ONCE = 100
 
 
 class Announcer:
-    """Hears our handshakes and announces them, each twice: the second copy is for a first one that was lost."""
+    """Hears our handshakes and announces them, each several times."""
 
     def __init__(self, observe: Callable[[WireGuardKey], str | None], find_port: Callable[[], int | None]) -> None:
         """`observe` tells a WireGuard peer's endpoint, `find_port` the port of our own WireGuard, both as of the last look."""
@@ -35,11 +38,12 @@ class Announcer:
         """Every hub's key, and the key of mac1 for messages to it."""
         self._kept: deque[tuple[float, bytes, Endpoint]] = deque(maxlen=MAX_KEPT)
         """What was announced: when (monotonic), the message, and where it went itself."""
-        self._again: deque[tuple[bytes, Endpoint]] = deque(maxlen=MAX_KEPT)
+        self._again: list[deque[tuple[float, bytes, Endpoint]]] = [deque(maxlen=MAX_KEPT) for _ in AGAIN_S]
+        """When each is to be sent again, in order."""
         self._returning: deque[tuple[WireGuardKey, bytes]] = deque(maxlen=2 * MAX_KEPT)
 
     def know(self, hubs: Sequence[Member]) -> None:
-        """Announce to these hubs; with one there is nothing to announce."""
+        """Announce to these hubs. With one there is nothing to announce yet, only to remember."""
         keys = [WireGuardKey(hub.record.wireguard_key) for hub in hubs]
         if list(self._hubs) != keys:
             self._hubs = {key: derive_mac1_key(base64.b64decode(key)) for key in keys}
@@ -52,14 +56,20 @@ class Announcer:
     async def step(self) -> None:
         """Listen to the port that WireGuard has now, and send what is to be sent again. Call it every STEP_S; PermanentError where CAP_NET_RAW is missing."""
         port = self._find_port()
-        if len(self._hubs) < 2 or port is None:  # noqa: PLR2004 - with one hub every handshake passes it
+        if port is None:
             self._outgoing.close()
             return
         if self._outgoing.port != port:
-            self._outgoing.open(port)
-        again, self._again = self._again, deque(maxlen=MAX_KEPT)
-        for message, to in again:
-            self._announce(message, to)
+            try:
+                self._outgoing.open(port)
+            except PermanentError:
+                if len(self._hubs) > 1:
+                    raise
+                return
+        for waiting in self._again:
+            while waiting and waiting[0][0] <= clock.monotonic():
+                _, message, to = waiting.popleft()
+                self._announce(message, to)
         places = self._find_places()
         for _ in range(min(AT_ONCE, len(self._returning))):
             key, message = self._returning.popleft()
@@ -74,8 +84,10 @@ class Announcer:
         parsed = parse_message(message)
         if not isinstance(parsed, Initiation | Response) or any(is_for(parsed, key) for key in self._hubs.values()):
             return
-        self._kept.append((clock.monotonic(), message, to))
-        self._again.append((message, to))
+        now = clock.monotonic()
+        self._kept.append((now, message, to))
+        for waiting, after_s in zip(self._again, AGAIN_S, strict=True):
+            waiting.append((now + after_s, message, to))
         self._announce(message, to)
 
     def _announce(self, message: bytes, to: Endpoint) -> None:

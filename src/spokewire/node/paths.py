@@ -25,12 +25,13 @@ from spokewire.network.paths import (
 from spokewire.network.roster import Roster
 from spokewire.network.signal import MAX_HUBS, LegTold, Signal, format_signal, parse_signal
 from spokewire.network.spec import Relay
+from spokewire.network.status import State
 from spokewire.network.topology import Choice
 from spokewire.node.probe import Prober, Watched
 
 WHOLE_INTERVAL_S = 2.0
 """From one look at every pair to the next; one whose echoes are missing is looked at at once."""
-PIN_S = 3.0
+PIN_S = 1.0
 """How long the end that does not lead insists on a move that it made because the path before had failed; then it follows the other end."""
 SIGNAL_INTERVAL_S = 5.0
 """To a peer with traffic. To any peer when something has changed."""
@@ -105,7 +106,7 @@ class Paths:
             self.choices = {}
             return
         now = clock.monotonic()
-        watched = {MachineName(seen.name): seen for seen in self._prober.watched.values()}
+        watched = self._by_name()
         legs = self._look_at_legs(watched, now)
         alive = frozenset(hub for hub, leg in legs.items() if leg.alive_since is not None)
         is_whole = alive != self._alive or now - self._looked_at >= WHOLE_INTERVAL_S
@@ -130,10 +131,8 @@ class Paths:
 
     def _begin(self, node: Member) -> _Pair:
         now = clock.monotonic()
-        ways = self._list_ways(node, {hub: Leg(now) for hub in self._hubs}, {})
-        path = begin_path(ways, now)
-        assert path is not None
-        return _Pair(node, path)
+        ways = self._list_ways(node, self._look_at_legs(self._by_name(), now), {})
+        return _Pair(node, begin_path(ways, self._find_hub(WireGuardKey(node.record.wireguard_key)), now))
 
     def _look_at_legs(self, watched: Mapping[MachineName, Watched], now: float) -> dict[MachineName, Leg]:
         seen = {hub: watched[hub] for hub in self._hubs if hub in watched}
@@ -142,7 +141,11 @@ class Paths:
             one = seen.get(hub)
             answers = [other.trail.last_answer_at for name, other in seen.items() if name != hub]
             answered_at = max((at for at in answers if at is not None), default=None)
-            if one is None or not is_leg_alive(one.trail, one.health.state, answered_at, now):
+            if one is None:
+                # It has just become known, and is not even asked yet.
+                legs[hub] = Leg(None if answered_at is not None else now)
+                continue
+            if not is_leg_alive(one.trail, one.health.state, answered_at, now):
                 self._alive_since.pop(hub, None)
                 legs[hub] = Leg(None)
                 continue
@@ -156,7 +159,7 @@ class Paths:
         leads = pair.other.grant.id == self._me.id or not pair.other.grant.agent
         leads = leads or calls_first(self._me.number, pair.other.grant.number)
         told = next((hub for hub, m in self._hubs.items() if is_told and m.grant.number == pair.told_choice), None)
-        silent_since = None if seen is None else find_silence(seen.trail, now)
+        silent_since = None if seen is None else find_silence(seen.trail, now, leads=leads)
         path = choose_path(ways, pair.path, Pair(leads, silent_since, told), now)
         if path.hub == pair.path.hub and not leads and now - path.since >= PIN_S and told is None:
             observed = self._find_hub(WireGuardKey(pair.other.record.wireguard_key))
@@ -207,6 +210,7 @@ class Paths:
                 rtt_ms=None if leg.rtt_ms is None else round(leg.rtt_ms, 1),
             )
             for hub, leg in legs.items()
+            if hub in watched and watched[hub].health.state is not State.STARTING
         )[:MAX_HUBS]
         left = SIGNALS_AT_ONCE
         for name, pair in self._pairs.items():

@@ -35,6 +35,8 @@ FLOCK_S = 0.25
 """Idle peers that are due so soon are asked now: waking up costs more than asking."""
 LATE_S = 0.5
 """When our own loop did not turn for so long, because the machine was busy or we were stopped, the fault is not the path's."""
+HUB_FIRST_S = 1.0
+"""How long peers are not called at the start while no hub has answered."""
 HURRY_PER_S = 20.0
 JITTER = 0.1
 ACTIVE_S = 10.0
@@ -148,10 +150,13 @@ class Prober:
         if is_hub_suspect and not self._is_hub_suspect:
             self.hurry()
         self._is_hub_suspect = is_hub_suspect
+        is_alone = self._waits_for_hub(machines, now)
         for watched in machines:
             watched.trail.settle(now)
             self._judge(watched, now)
             interest = watched.interest(now)
+            if is_alone and not watched.target.is_hub:
+                continue
             if now >= watched.due_at - (FLOCK_S if interest is Interest.IDLE else 0.0):
                 self._ask(watched, now)
                 jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
@@ -243,6 +248,13 @@ class Prober:
         watched.packets += 1
         watched.silence = ask(watched.silence, now)
         self.service.ask(watched.address, watched.trail.send(now, extra=extra))
+
+    def _waits_for_hub(self, machines: Collection[Watched], now: float) -> bool:
+        """Whether no hub has ever answered yet, but one may in a moment: a call through one that does not know us would be repeated in seconds only."""
+        hubs = [watched for watched in machines if watched.target.is_hub]
+        return any(now - hub.trail.begins_at < HUB_FIRST_S for hub in hubs) and all(
+            hub.health.state is State.STARTING for hub in hubs
+        )
 
     def _find_interval_s(self, watched: Watched, interest: Interest, crowd: Mapping[Interest, int]) -> float:
         if watched.target.has_rivals and crowd[Interest.ACTIVE]:
