@@ -62,9 +62,11 @@ class Hub:
             self._grant.network_name, self._public_key, identity.folder, self.journal, self._read_endpoints
         )
         self.disk = Disk(identity.folder, store, lambda: self.relaying.unsaved)
-        self.echo = EchoService(asked=self.reports.note_echo)
+        self.echo = EchoService(asked=self.reports.note_echo, find_endpoint=self._find_endpoint)
         self.callers = Callers(self.membership, self.reports, self.tunnel, self.echo, self._clock_set)
         self._echo_address = ""
+        self._keys: dict[str, WireGuardKey] = {}
+        """Of the nodes, by overlay address."""
         self._issue: Issue | None = None
         self._merging: Issue | None = None
         self._started_at = self._since = clock.wall()
@@ -114,7 +116,8 @@ class Hub:
             await self.relaying.stop()
         self.membership.applied(version)
         members = roster.nodes(now)
-        self.reports.forget({m.name for m in members}, {str(plan.address(m.grant.number)) for m in members})
+        self._keys = {str(plan.address(m.grant.number)): WireGuardKey(m.record.wireguard_key) for m in members}
+        self.reports.forget({m.name for m in members}, set(self._keys))
 
     async def watch_device(self) -> None:
         """Look again as soon as the user-space device dies."""
@@ -154,6 +157,11 @@ class Hub:
             for key, peer in peers.items()
             if peer.endpoint is not None and ((age := ages[key]) is None or age <= SESSION_S)
         }
+
+    def _find_endpoint(self, overlay_address: str) -> str | None:
+        """From where WireGuard hears a node, for the node itself: it is behind a NAT and cannot know."""
+        key = self._keys.get(overlay_address)
+        return None if key is None else self.tunnel.endpoint(key)
 
     async def refresh(self) -> None:
         """Look at the tunnel now: the operator asks."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
@@ -22,6 +23,16 @@ ADDRESS = {"node-1": "10.88.0.11", "node-2": "10.88.0.12", "node-3": "10.88.0.13
 HUBS = ("hub-1", "hub-2")
 
 Break = Callable[[Network, str], None]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to a hub, for how long traffic may stop, and how it is mended."""
+
+    what: str
+    limit_s: float
+    fail: Break
+    recover: Break
 
 
 def switch_off(network: Network, machine: str) -> None:
@@ -89,37 +100,31 @@ def gather_on(network: Network, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "limit_s", "fail", "recover"),
+    "fault",
     [
-        ("active hub switched off", IN_USE_S, switch_off, switch_on),
-        ("active hub black-holed", IN_USE_S, black_hole, mend),
-        ("active hub's relay dead, its API and echoes alive", RELAY_DEAD_S, stop_relaying, relay_again),
+        Fault("active hub switched off", IN_USE_S, switch_off, switch_on),
+        Fault("active hub black-holed", IN_USE_S, black_hole, mend),
+        Fault("active hub's relay dead, its API and echoes alive", RELAY_DEAD_S, stop_relaying, relay_again),
     ],
     ids=["off", "black-holed", "relay dead"],
 )
 def test_a_pair_in_use_goes_on_through_the_other_hub(
-    network: Network,
-    in_use: Pulse,
-    record_property: Record,
-    what: str,
-    limit_s: float,
-    fail: Break,
-    recover: Break,  # noqa: PLR0913
+    network: Network, in_use: Pulse, record_property: Record, fault: Fault
 ) -> None:
     figures, backs = [], []
     for _ in range(ROUNDS):
         gather_on(network, "hub-1")
         in_use.wait_for_flow()
-        if fail is stop_relaying:
+        if fault.fail is stop_relaying:
             network.exec("hub-1", "nft", "add", "table", "inet", "broken")
         since = time.time()
-        fail(network, "hub-1")
+        fault.fail(network, "hub-1")
         for name in ("node-2", "node-3"):
             in_use.measure(name, since, WATCH_S)
             figures.append(in_use.longest_gap_s(name, since))
         back = time.time()
-        recover(network, "hub-1")
+        fault.recover(network, "hub-1")
         wait_until(lambda: network.status()["state"] == "connected", 40, "hub-1 is back")
         backs.append(max(in_use.longest_gap_s(name, back) for name in ("node-2", "node-3")))
-    keep(record_property, Promise(f"{what}, pair in use", limit_s), figures)
-    keep(record_property, Promise(f"{what}, then back: longest time without an answer", BACK_S), backs)
+    keep(record_property, Promise(f"{fault.what}, pair in use", fault.limit_s), figures)
+    keep(record_property, Promise(f"{fault.what}, then back: longest time without an answer", BACK_S), backs)
