@@ -19,8 +19,8 @@ from spokewire.network.roster import Roster, merge
 from spokewire.network.status import NodeStatus, State, WireGuardStatus
 from spokewire.node import server
 from spokewire.node.board import Board
-from spokewire.node.probe import Watched
 from spokewire.node.targets import Target
+from spokewire.node.watched import Watched
 from tests.component.made import Network
 from tests.component.served import hub_record, serving, speak
 

@@ -1,6 +1,6 @@
 """Those who call this hub: who is shut out of the tunnel though alive, and who is there twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from spokewire.errors import Code
@@ -12,7 +12,7 @@ from spokewire.hub.reports import Reports
 from spokewire.network.clocks import Reading, find_jump_s, tell_jump
 from spokewire.network.clones import describe_clone
 from spokewire.network.documents import Member
-from spokewire.network.handshakes import Caller, choose_renewals
+from spokewire.network.handshakes import COUNT_S, Arrivals, Caller, choose_renewals, count_caller
 from spokewire.network.names import WireGuardKey
 from spokewire.network.status import Issue
 from spokewire.wireguard.tunnel import Tunnel
@@ -54,6 +54,9 @@ class Callers:
         self._tell_clones(self.reports.find_clones(addresses, now))
         self._following = {follower.name for follower in self.membership.followers}
         self._known = {node.name: self._look_at(node, addresses[node.name], now, was_late=was_late) for node in nodes}
+        if choose_renewals(list(self._known.values()), now + COUNT_S):
+            arrivals = await self.tunnel.count()
+            self._known = {name: _count(caller, arrivals) for name, caller in self._known.items()}
         chosen = set(choose_renewals(list(self._known.values()), now))
         if not chosen:
             return
@@ -119,6 +122,11 @@ class Callers:
                 name: issue.model_copy(update={"since": issue.since + jump_s}) for name, issue in self._issues.items()
             }
             self.clock_set(jump_s)
+
+
+def _count(caller: Caller, arrivals: Mapping[WireGuardKey, Arrivals]) -> Caller:
+    counted = arrivals.get(caller.key)
+    return caller if counted is None else count_caller(caller, counted)
 
 
 def _key(node: Member) -> WireGuardKey:

@@ -16,7 +16,7 @@ from spokewire.network.roster import Roster
 from spokewire.network.status import Fix, Issue, NodeStatus, PeerStatus, State, WireGuardStatus
 from spokewire.network.topology import path_to
 from spokewire.node.late import find_late, tell_overdue
-from spokewire.node.probe import Watched
+from spokewire.node.watched import Watched
 
 _VERSION = version("spokewire")
 

@@ -30,12 +30,13 @@ from spokewire.node.clocks import ClockWatch
 from spokewire.node.firewall import plan_rules
 from spokewire.node.fixes import Fixes
 from spokewire.node.history import History
-from spokewire.node.probe import Prober, Watched
+from spokewire.node.probe import Prober
 from spokewire.node.silence import SilenceWatch
 from spokewire.node.sync import RosterFile, Sync
 from spokewire.node.targets import plan_targets
 from spokewire.node.tests import Tests
 from spokewire.node.transfer import TransferService
+from spokewire.node.watched import Watched
 from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
 
 RECONCILE_INTERVAL_S = 2.0
