@@ -130,7 +130,7 @@ def test_a_loop_that_only_waits_for_news_is_not_listed_as_one_that_has_not_turne
     board.report("sync", turns=False)(None)
     board.report("probe")(None)
     assert set(board.status().loops) == {"probe"}
-    assert board.overdue() == ""
+    assert board.turns.overdue() == ""
 
 
 @pytest.mark.parametrize(

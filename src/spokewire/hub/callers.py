@@ -13,6 +13,7 @@ from spokewire.network.clocks import Reading, find_jump_s, tell_jump
 from spokewire.network.clones import describe_clone
 from spokewire.network.documents import Member
 from spokewire.network.handshakes import COUNT_S, Arrivals, Caller, choose_renewals, count_caller
+from spokewire.network.health import Guest
 from spokewire.network.names import WireGuardKey
 from spokewire.network.status import Issue
 from spokewire.wireguard.tunnel import Tunnel
@@ -36,6 +37,8 @@ class Callers:
     """By name."""
     _issues: dict[str, Issue] = field(default_factory=dict)
     """By the name of the node that is there twice."""
+    _known_since: dict[str, float] = field(default_factory=dict)
+    """When each was known first."""
     _following: set[str] = field(default_factory=set)
     _stepped_at: float = field(default_factory=clock.monotonic)
     _reading: Reading = field(default_factory=lambda: Reading(*clock.read()))
@@ -53,6 +56,7 @@ class Callers:
         addresses = {str(node.name): str(plan.address(node.grant.number)) for node in nodes}
         self._tell_clones(self.reports.find_clones(addresses, now))
         self._following = {follower.name for follower in self.membership.followers}
+        self._known_since = {node.name: self._known_since.get(node.name, now) for node in nodes}
         self._known = {node.name: self._look_at(node, addresses[node.name], now, was_late=was_late) for node in nodes}
         if choose_renewals(list(self._known.values()), now + COUNT_S):
             arrivals = await self.tunnel.count()
@@ -82,6 +86,19 @@ class Callers:
             peer = observed.peers.get(_key(node))
             if peer is not None and peer.endpoint is not None and peer.last_handshake_at is None:
                 self.echo.ask(str(roster.plan.address(node.grant.number)), 0)
+
+    def guests(self) -> list[Guest]:
+        """Every node with an agent, as we know it now."""
+        now = clock.monotonic()
+        return [
+            Guest(
+                name,
+                known_s=now - self._known_since[name],
+                echo_age_s=None if caller.heard_at is None else now - caller.heard_at,
+                follows_s=None if caller.follows_since is None else now - caller.follows_since,
+            )
+            for name, caller in self._known.items()
+        ]
 
     def issues(self) -> list[Issue]:
         """Who is there twice."""

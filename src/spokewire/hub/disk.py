@@ -37,6 +37,11 @@ class Disk:
         else:
             self.issue, self._store.damage, self._repaired_at = None, "", None
 
+    def clock_set(self, jump_s: float) -> None:
+        """The wall clock was set: what began before is told by the clock as it is now."""
+        if self.issue is not None:
+            self.issue = self.issue.model_copy(update={"since": self.issue.since + jump_s})
+
     def _tells_on(self) -> bool:
         """Whether a repair is still to be told; by the clock that nobody sets."""
         if self._repaired_at is None:

@@ -284,7 +284,7 @@ async def run(settings: Settings) -> None:
             lock.release()
 
     parts = {
-        "watchdog": Watchdog(board.overdue).run(),
+        "watchdog": Watchdog(board.turns.overdue).run(),
         "status": listener.serve(app, MAX_CONNECTIONS),
         "node": live(),
     }
