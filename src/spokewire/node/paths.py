@@ -27,7 +27,8 @@ from spokewire.network.signal import MAX_HUBS, LegTold, Signal, format_signal, p
 from spokewire.network.spec import Relay
 from spokewire.network.status import State
 from spokewire.network.topology import Choice
-from spokewire.node.probe import Prober, Watched
+from spokewire.node.probe import Prober
+from spokewire.node.watched import Watched
 
 WHOLE_INTERVAL_S = 2.0
 """From one look at every pair to the next; one whose echoes are missing is looked at at once."""
