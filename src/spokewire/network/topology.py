@@ -106,14 +106,15 @@ def _plan_peers(roster: Roster, me: Grant, plan: AddressPlan, now: float) -> tup
 
 
 def _routed_peers(roster: Roster, plan: AddressPlan, now: float) -> tuple[PeerSpec, ...]:
-    """The one hub, for the whole overlay."""
+    """The first hub for the whole overlay, the others for themselves."""
     whole: frozenset[IPv4Network | IPv6Network] = frozenset({plan.cidr, plan.ula})
-    return tuple(_hub_peer(hub, whole) for hub in roster.hubs(now)[:1])
+    hubs = roster.hubs(now)
+    return tuple(_hub_peer(hub, host_routes(plan, hub.grant.number) if hub is not hubs[0] else whole) for hub in hubs)
 
 
 def _sealed_peers(roster: Roster, me: Grant, plan: AddressPlan, now: float) -> tuple[PeerSpec, ...]:
-    """The hub for itself only, and every other node behind the hub's endpoint: sessions are end to end, the hub switches their ciphertext."""
-    hubs = roster.hubs(now)[:1]
+    """Every hub for itself only, and every other node behind a hub's endpoint: sessions are end to end, the hub switches their ciphertext."""
+    hubs = roster.hubs(now)
     nodes = tuple(
         PeerSpec(
             name=node.name,
@@ -122,7 +123,7 @@ def _sealed_peers(roster: Roster, me: Grant, plan: AddressPlan, now: float) -> t
             endpoint=hub.record.endpoint,
             endpoint6=hub.record.endpoint6,
         )
-        for hub in hubs
+        for hub in hubs[:1]
         for node in roster.nodes(now)
         if node.grant.id != me.id
     )
