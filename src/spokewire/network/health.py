@@ -80,18 +80,23 @@ def judge_node(hubs: Sequence[PeerStatus], peers: Sequence[PeerStatus], blocking
     """Judge a node by its hubs and peers. `blocking` names what stops it from keeping its tunnel; "" if nothing does.
 
     Echoes outrank everything: while they come back, a blocked node is connected, and what blocks it is an issue; and one that only its peers answer
-    is degraded. A single silent peer is that peer's state, not this node's: it may simply be switched off.
+    is degraded. A single silent peer is that peer's state, not this node's: it may simply be switched off. A silent hub is this node's too, although
+    another hub carries its pairs: there is one path less. A hub that was never heard yet, as one that was just added, is none that was lost.
     """
     alive = [hub for hub in hubs if hub.state in (State.CONNECTED, State.DEGRADED)]
     if not alive:
         return _judge_hubless(_judge_cut_off(hubs, blocking), peers)
-    worse = [hub for hub in hubs if hub.state is not State.CONNECTED]
-    if worse:
-        return Health(State.DEGRADED, "; ".join(f"{hub.name}: {hub.reason}" for hub in worse))
+    well = [hub.name for hub in alive if hub.state is State.CONNECTED]
+    wrong = [f"{hub.name}: {hub.reason}" for hub in hubs if hub.state in (State.DEGRADED, State.DISCONNECTED)]
     silent = [peer for peer in peers if peer.state is State.DISCONNECTED]
     if len(silent) > 1 and len(silent) == len(peers):
-        return Health(State.DEGRADED, f"the hub answers, but none of {len(peers)} peers does")
-    return Health(State.CONNECTED, "echoes come back from " + ", ".join(hub.name for hub in alive))
+        who = "the hub answers" if len(hubs) == 1 else f"{', '.join(hub.name for hub in alive)} answers"
+        wrong.append(f"{who}, but none of {len(peers)} peers does")
+    elif wrong and well:
+        wrong.append(f"echoes come back from {', '.join(well)}")
+    if wrong:
+        return Health(State.DEGRADED, "; ".join(wrong))
+    return Health(State.CONNECTED, f"echoes come back from {', '.join(well)}")
 
 
 def _judge_hubless(cut_off: Health, peers: Sequence[PeerStatus]) -> Health:
