@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -14,6 +13,7 @@ from spokewire.host.journal import Journal
 from spokewire.host.logs import log
 from spokewire.host.loops import sleep_or_wake
 from spokewire.hub import saved_labels
+from spokewire.hub.held import Held
 from spokewire.hub.trunks import Trunks
 from spokewire.network.families import find_mixed
 from spokewire.network.names import WireGuardKey
@@ -37,8 +37,6 @@ MAX_WAITING = 4096
 BATCH = 64
 """After that many handshakes the loop gets a turn: each may be tried with the keys of a thousand nodes."""
 LEAST_INTERVAL_S = 0.1
-MAX_HELD = 256
-HOLD_S = 1.0
 SETTLE_S = 0.02
 """WireGuard notes a new endpoint when it has read the handshake that we saw pass: a moment later."""
 
@@ -71,7 +69,7 @@ class Relaying:
         self._trunks = Trunks()
         self._pending: list[tuple[bytes, Endpoint]] = []
         self._arrived, self._look_now = asyncio.Event(), asyncio.Event()
-        self._held: deque[tuple[bytes, Endpoint, float]] = deque(maxlen=MAX_HELD)
+        self._held = Held()
         self._looking = asyncio.Lock()
         self._is_open = False
         self._outside: Outside | None = None
@@ -246,25 +244,23 @@ class Relaying:
         self._arrived.set()
 
     def _try_held(self, now: float) -> None:
-        """Handshakes that came a moment before their sender, or their target, was found: WireGuard would repeat them only in five seconds."""
-        held, self._held = self._held, deque(maxlen=MAX_HELD)
-        self._switch_all([(message, source) for message, source, since in held if now - since <= HOLD_S], hold=False)
+        """Switch what came a moment too early."""
+        self._switch_all(list(self._held.take(now)), hold=False)
 
     def _switch_all(self, messages: list[tuple[bytes, Endpoint]], *, hold: bool = True) -> None:
         now = clock.steady()
         away = self._senses.find_away() if self.switch.places.trunks else ()
-        forwards: list[Forward] = []
-        sent: list[bytes] = []
+        forwards: list[tuple[bytes, Forward]] = []
         for message, source in messages:
             decision = self.switch.handle(message, source, now, away)
             if isinstance(decision, ForHub):
                 self._look_now.set()
                 continue
             if isinstance(decision, Forward):
-                forwards.append(decision)
-                sent.append(message)
+                forwards.append((message, decision))
+                self._held.note(message)
             if hold and is_early(decision):
-                self._held.append((message, source, clock.monotonic()))
+                self._held.keep(message, source, clock.monotonic())
                 self._look_now.set()
             installs = decision.installs if isinstance(decision, Forward) else (decision,)
             for install in installs:
@@ -272,7 +268,7 @@ class Relaying:
                     self._tables.install([(install, LABEL_LIFETIME_S)])
                     self._changed = True
         self._tables.commit()
-        for message, forward in zip(sent, forwards, strict=True):
+        for message, forward in forwards:
             for to in forward.to:
                 self._tap.send(message, to)
 
