@@ -195,7 +195,13 @@ class Relaying:
         unread = self.dropped + self._tap.count_lost()
         if unread:
             refused["flood"] = unread
-        return RelayStatus(labels=self.switch.label_count, forwarded=self.switch.forwarded, refused=refused)
+        return RelayStatus(
+            labels=self.switch.label_count,
+            forwarded=self.switch.forwarded,
+            refused=refused,
+            announced=self.switch.announced,
+            trunks=self._trunks.status(self.switch),
+        )
 
     def find_issues(self, hub: str, nodes: Iterable[HubView]) -> list[Issue]:
         """What is wrong with these nodes for the relay."""

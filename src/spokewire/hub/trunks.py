@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 from spokewire.network.documents import Member
+from spokewire.network.status import TrunkStatus
 from spokewire.relay.places import Endpoint, NodeNumber, parse_endpoint
+from spokewire.relay.switch import Switch
 from spokewire.wireguard.resolving import resolve
 
 
@@ -15,12 +17,15 @@ class Trunks:
         self.changed = asyncio.Event()
         """Set when there are other hubs, or other names, to resolve."""
         self._named: dict[NodeNumber, tuple[str, str | None]] = {}
+        self._names: dict[NodeNumber, str] = {}
         self._found: dict[NodeNumber, tuple[Endpoint, ...]] = {}
         self._own: frozenset[Endpoint] = frozenset()
 
     def know(self, hubs: Iterable[Member], own: Iterable[Endpoint]) -> None:
         """Know exactly these other hubs. Where we are ourselves (`own`) is no other, whatever a record says."""
-        named = {hub.grant.number: (hub.record.endpoint, hub.record.endpoint6) for hub in hubs}
+        members = {hub.grant.number: hub for hub in hubs}
+        self._names = {number: hub.name for number, hub in members.items()}
+        named = {number: (hub.record.endpoint, hub.record.endpoint6) for number, hub in members.items()}
         wanted = {number: (endpoint, other) for number, (endpoint, other) in named.items() if endpoint is not None}
         self._own = frozenset(own)
         if wanted != self._named:
@@ -48,3 +53,15 @@ class Trunks:
     def endpoints(self) -> Mapping[NodeNumber, tuple[Endpoint, ...]]:
         """Each other hub with its endpoints, the preferred one of each family first; none while it is not known."""
         return {n: tuple(e for e in self._found.get(n, ()) if e not in self._own) for n in self._named}
+
+    def status(self, switch: Switch) -> list[TrunkStatus]:
+        """What passes through each."""
+        return [
+            TrunkStatus(
+                hub=name,
+                endpoints=[str(endpoint) for endpoint in switch.places.trunks.get(number, ())],
+                labels=switch.labels_behind(number),
+                handshakes=switch.trunked[number],
+            )
+            for number, name in sorted(self._names.items())
+        ]

@@ -15,6 +15,11 @@ class Endpoint:
     address: bytes
     port: int
 
+    def __str__(self) -> str:
+        """As `wg` prints it: 203.0.113.5:1234 or [2001:db8::5]:1234."""
+        host = str(ip_address(self.address))
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
 
 class Places:
     """Who is at which endpoint. An endpoint is one machine's, and whoever is there keeps it."""
@@ -87,6 +92,6 @@ class Places:
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """Parse an endpoint as `wg` prints it: 203.0.113.5:1234 or [2001:db8::5]:1234."""
+    """Parse an endpoint as `wg` prints it."""
     host, _, port = text.rpartition(":")
     return Endpoint(ip_address(host.strip("[]")).packed, int(port))

@@ -125,7 +125,10 @@ class Switch:
         else:
             decision = self._note(message, source, now)
         if isinstance(decision, Refusal):
-            self.refused[decision] += 1
+            # The other hub asks all others for a node that it does not hear: not to be the one is nothing to worry about.
+            is_asked_too = isinstance(message, Initiation) and self.places.sources.get(source) in self._members.trunks
+            if not (is_asked_too and decision is Refusal.NO_TARGET):
+                self.refused[decision] += 1
         elif isinstance(decision, Forward):
             self.forwarded += 1
             machines = {self.places.sources[place] for place in (source, *decision.to)}
@@ -142,6 +145,10 @@ class Switch:
     def label_count(self) -> int:
         """How many labels there are, those included whose time has just passed."""
         return len(self._labels)
+
+    def labels_behind(self, hub: NodeNumber) -> int:
+        """How many labels lead through the trunk to a hub."""
+        return self._labels.owned(hub)
 
     def labels(self) -> list[tuple[Label, NodeNumber, float]]:
         """Every label with its target and expiry, to be saved."""
