@@ -41,8 +41,7 @@ def told(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Any:
 def test_nodes_that_reach_no_hub_in_common_reach_each_other_and_the_kernels_carry_it(told: Any) -> None:
     assert told["apart"] == [QUESTIONS, QUESTIONS]
     assert min(told["switched apart"]) >= 4 * QUESTIONS
-    assert told["trunked"][0]["2"] >= 2
-    assert told["trunked"][1]["1"] >= 2
+    assert min(told["trunked"]) >= 2
 
 
 def test_a_node_that_comes_to_the_others_hub_needs_the_trunk_no_more(told: Any) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from spokewire.host import sysctl
 from spokewire.host.journal import Journal
+from spokewire.host.turns import Turns
 from spokewire.hub.relaying import Relaying, Senses
 from spokewire.network.names import WireGuardKey
 from spokewire.network.roster import Roster, merge
@@ -38,7 +39,8 @@ async def run(folder: Path, number: int) -> None:
         return endpoints, away
 
     senses = Senses(lambda: hears()[0], lambda: hears()[1])
-    relaying = Relaying("demo", WireGuardKey(hub.record.wireguard_key), own, Journal(own / "journal.json"), senses)
+    key, journal = WireGuardKey(hub.record.wireguard_key), Journal(own / "journal.json")
+    relaying = Relaying("demo", key, own, journal, senses, Turns())
     sysctl.write("net/ipv4/ip_forward", "1")
     async with asyncio.TaskGroup() as tasks:
         for job in (relaying.follow(), relaying.follow_hubs(), relaying.forward()):

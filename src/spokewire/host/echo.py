@@ -34,6 +34,8 @@ class EchoService:
     """Called with the address to which an answer of a chosen size went, and its size in bytes."""
     sized: Callable[[Answer], None] = lambda _: None
     """Called with the answers to echoes of chosen sizes."""
+    other: Callable[[bytes, str], None] = lambda _data, _address: None
+    """Called with a datagram that is no echo, and the address that it came from."""
     heard_active: Callable[[str, int], None] = lambda _address, _number: None
     """Called with the address that sent us an echo, and the host number of its active hub, 0 if it has none."""
     located: Callable[[str, str], None] = lambda _address, _endpoint: None
@@ -80,13 +82,21 @@ class EchoService:
             echo = self._make(Kind.REQUEST, self._sizing, sequence, size)
             self._socket.send(format_echo(echo), (address, PORT), whole=True)
 
+    def send_other(self, address: str, data: bytes) -> None:
+        """Send a datagram that is no echo to a machine's overlay address."""
+        if self._socket is not None:
+            self._socket.send(data, (address, PORT))
+
     def _make(self, kind: Kind, session: int, sequence: int, size: int = SIZE) -> Echo:
         sent_at = int(clock.monotonic() * 1e6)
         return Echo(kind, session, sequence, sent_at, size=size, active_hub=self.active_hub)
 
     def _receive(self, data: bytes, source: tuple[str, int]) -> None:
         echo = parse_echo(data)
-        if echo is None or source[1] != PORT or self._socket is None:
+        if source[1] != PORT or self._socket is None:
+            return
+        if echo is None:
+            self.other(data, source[0])
             return
         match echo.kind:
             case Kind.REQUEST:

@@ -6,9 +6,17 @@ from dataclasses import dataclass, field
 
 from spokewire.relay.messages import Initiation, Response, parse_message
 from spokewire.relay.places import Endpoint
+from spokewire.relay.switch import Decision, Forward, Refusal
 
 MAX_HELD = 256
 HOLD_S = 1.0
+
+
+def is_early(decision: Decision) -> bool:
+    """Whether a message may have come a moment before its sender or its target was found."""
+    if isinstance(decision, Forward):
+        return decision.is_awaited
+    return decision in (Refusal.UNKNOWN_SOURCE, Refusal.NO_TARGET)
 
 
 @dataclass

@@ -12,8 +12,9 @@ from spokewire.host import clock, sysctl
 from spokewire.host.journal import Journal
 from spokewire.host.logs import log
 from spokewire.host.loops import sleep_or_wake
+from spokewire.host.turns import Turns
 from spokewire.hub import saved_labels
-from spokewire.hub.held import Held
+from spokewire.hub.held import Held, is_early
 from spokewire.hub.trunks import Trunks
 from spokewire.network.families import find_mixed
 from spokewire.network.names import WireGuardKey
@@ -23,7 +24,7 @@ from spokewire.network.topology import HUB_PORT
 from spokewire.relay.labels import LABEL_LIFETIME_S, Install
 from spokewire.relay.places import Endpoint, NodeNumber, parse_endpoint
 from spokewire.relay.rules import Outside
-from spokewire.relay.switch import Decision, ForHub, Forward, Refusal, Switch
+from spokewire.relay.switch import ForHub, Forward, Switch
 from spokewire.relay.tables import Tables
 from spokewire.relay.tap import Tap
 
@@ -57,7 +58,9 @@ class Senses:
 class Relaying:
     """The switch of one hub with its tap and its tables."""
 
-    def __init__(self, network: str, hub_key: WireGuardKey, folder: Path, journal: Journal, senses: Senses) -> None:
+    def __init__(
+        self, network: str, hub_key: WireGuardKey, folder: Path, journal: Journal, senses: Senses, turns: Turns
+    ) -> None:
         self._hub_key = hub_key
         self.switch = Switch(base64.b64decode(hub_key))
         self._tables = Tables(network)
@@ -79,6 +82,7 @@ class Relaying:
         self._changed = False
         self.unsaved: SpokewireError | None = None
         """Why the labels could not be saved last time; None if they were."""
+        self._turns = turns
         self.dropped = 0
         """Handshakes that were dropped unread because too many waited."""
 
@@ -147,6 +151,7 @@ class Relaying:
                 await self.look()
             except SpokewireError as error:
                 log.warning("endpoints not read", code=error.code, error=error.message)
+            self._turns.note("relay endpoints")
             await asyncio.sleep(LEAST_INTERVAL_S)
             await sleep_or_wake(POLL_INTERVAL_S - LEAST_INTERVAL_S, self._look_now)
             await asyncio.sleep(SETTLE_S)
@@ -177,6 +182,7 @@ class Relaying:
         while True:
             await asyncio.sleep(SAVE_INTERVAL_S * max(1.0, self.switch.label_count / LABELS_PER_SAVE))
             self.switch.expire(clock.steady())
+            self._turns.note("relay labels")
             if self._changed:
                 self._changed = False
                 try:
@@ -209,6 +215,11 @@ class Relaying:
             return []
         issue = find_mixed(hub, {node.name: node.endpoint for node in nodes}, self._mixed_since)
         return [] if issue is None else [issue]
+
+    def clock_set(self, jump_s: float) -> None:
+        """The wall clock was set: what began before is told by the clock as it is now."""
+        if self._mixed_since is not None:
+            self._mixed_since += jump_s
 
     def close(self) -> None:
         """Close the tap, in the loop's own thread."""
@@ -277,13 +288,6 @@ class Relaying:
         for message, forward in forwards:
             for to in forward.to:
                 self._tap.send(message, to)
-
-
-def is_early(decision: Decision) -> bool:
-    """Whether a message may have come a moment before its sender or its target was found."""
-    if isinstance(decision, Forward):
-        return decision.is_awaited
-    return decision in (Refusal.UNKNOWN_SOURCE, Refusal.NO_TARGET)
 
 
 def enable_forwarding(interface: str, journal: Journal) -> bool:

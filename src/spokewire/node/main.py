@@ -1,10 +1,10 @@
 """The node's agent: builds everything and runs it. Order of start: status server; identity; then sync, reconcile, probe, report."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path as FilePath
 
 from spokewire.api.serve import listen
 from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
@@ -20,23 +20,28 @@ from spokewire.network.clones import describe_clone
 from spokewire.network.documents import Member, Report, sign
 from spokewire.network.events import EventCode, SubjectKind
 from spokewire.network.health import Health
-from spokewire.network.names import interface_name
+from spokewire.network.names import MachineName, WireGuardKey, interface_name
+from spokewire.network.paths import Path
 from spokewire.network.roster import Roster
 from spokewire.network.rules import plan_admission
-from spokewire.network.topology import InterfaceSpec, plan_node
-from spokewire.node import clocks, mtu, server
+from spokewire.network.status import State
+from spokewire.network.topology import Choice, InterfaceSpec, plan_node
+from spokewire.node import announcing, clocks, mtu, server
+from spokewire.node.announcing import Announcer
 from spokewire.node.board import Board
 from spokewire.node.clocks import ClockWatch
 from spokewire.node.firewall import plan_rules
 from spokewire.node.fixes import Fixes
 from spokewire.node.history import History
-from spokewire.node.probe import Prober, Watched
+from spokewire.node.paths import Paths
+from spokewire.node.probe import Prober
 from spokewire.node.silence import SilenceWatch
 from spokewire.node.sync import RosterFile, Sync
 from spokewire.node.targets import plan_targets
 from spokewire.node.tests import Tests
 from spokewire.node.transfer import TransferService
-from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
+from spokewire.node.watched import Watched
+from spokewire.wireguard.tunnel import Repair, Tunnel, load_or_make_key
 
 RECONCILE_INTERVAL_S = 2.0
 REPORT_INTERVAL_S = 2.0
@@ -52,7 +57,7 @@ MAX_CONNECTIONS = 256
 class Settings:
     """A node's knobs."""
 
-    state_folder: Path
+    state_folder: FilePath
     token: str | None = None
     network: str | None = None
     status_port: int = 8000
@@ -87,6 +92,10 @@ class Node:
         self._look_again, self._report_now = self.silence.look_again, self.silence.report_now
         self.clocks = ClockWatch(self._grant.name, self.prober, board, self.fixes, lambda: self.sync.told)
         self.path_mtu = mtu.PathMtu(self.prober.service, self.tunnel.lifted, board, self.fixes, self._look_again)
+        self.paths = Paths(self._grant, self.prober, self.tunnel.endpoint)
+        self.paths.note_event, self.paths.moved = history.note_event, self._moved
+        self.announcer = Announcer(self.tunnel.endpoint, self.tunnel.port)
+        board.find_path = self.paths.find_path
         self._wanted: tuple[InterfaceSpec, str] | None = None
         self._address = ""
         board.identity, board.roster, board.fixes = identity, roster, self.fixes.newest
@@ -104,7 +113,8 @@ class Node:
             self.prober.watch({})
             self._board.watched = self.prober.watched
         self._refuse_expired(roster, now)
-        wanted, plan = self.path_mtu.fit(plan_node(roster, self._grant, now)), roster.plan
+        wanted = self.path_mtu.fit(plan_node(roster, self._grant, now, self._choose_paths(roster, now)))
+        plan = roster.plan
         if wanted is None or plan is None:
             return
         await asyncio.to_thread(self.tunnel.check_overlaps, plan.cidr)
@@ -116,9 +126,8 @@ class Node:
         if is_as_before:
             if rewritten:
                 self.fixes.cured("firewall-altered", self._grant.name, "the firewall's rules were written anew")
-            for repair in (change for change in changes if not forced or change.code != "peer-altered"):
-                self.fixes.cured(repair.code, self._grant.name, repair.text)
-                self.prober.hurry()
+            expected = {"peer-moved", "peer-altered"} if forced else {"peer-moved"}
+            self._note_repairs([change for change in changes if change.code not in expected])
         self._wanted = wanted, rules
         address = str(plan.address(self._grant.number))
         if self._address != address:
@@ -132,6 +141,21 @@ class Node:
         self.prober.note_traffic(self.tunnel.traffic())
         self.path_mtu.watch(self.prober.watched)
         self._board.watched, self._board.settings_version = self.prober.watched, roster.version
+
+    def _choose_paths(self, roster: Roster, now: float) -> dict[MachineName, Choice]:
+        self.paths.know(roster, self.sync.me, now)
+        self.announcer.know(roster.hubs(now))
+        return self.paths.choices
+
+    def _note_repairs(self, repairs: Sequence[Repair]) -> None:
+        for repair in repairs:
+            self.fixes.cured(repair.code, self._grant.name, repair.text)
+            self.prober.hurry()
+
+    async def probe(self) -> None:
+        """Send the echoes that are due, and choose paths by what came of those before."""
+        await self.prober.step()
+        self.paths.step()
 
     async def watch_device(self) -> None:
         """Look again as soon as the user-space device dies."""
@@ -173,11 +197,12 @@ class Node:
             "reconcile": repeat(
                 "reconcile", self.reconcile, RECONCILE_INTERVAL_S, wake=self._look_again, report=note("reconcile")
             ),
-            "probe": repeat("probe", self.prober.step, self.prober.wait_s, wake=self.prober.wake, report=note("probe")),
+            "probe": repeat("probe", self.probe, self.prober.wait_s, wake=self.prober.wake, report=note("probe")),
             "mtu": repeat("mtu", self.path_mtu.step, self.path_mtu.wait_s, report=note("mtu")),
             "history": self.history.run(),
             "summary": repeat("summary", self.summarise, SUMMARY_INTERVAL_S, report=note("summary")),
             "silence": repeat("silence", self.silence.step, self.silence.wait_s, report=note("silence")),
+            "announce": repeat("announce", self.announcer.step, announcing.STEP_S, report=note("announce")),
             "clocks": repeat("clocks", self.clocks.step, clocks.STEP_S, report=note("clocks")),
             "report": repeat("report", self.report, REPORT_INTERVAL_S, wake=self._report_now, report=lambda _: None),
             "tests": self.tests.run(),
@@ -189,6 +214,7 @@ class Node:
         """Close what is open; unless another daemon takes over, undo all that the journal names."""
         self.history.note_stop(clock.wall(), self._grant.name, ending)
         self.prober.service.close()
+        self.announcer.close()
         self.transfer.close()
         await asyncio.to_thread(self.history.close)
         if ending is Ending.STOP:
@@ -211,7 +237,20 @@ class Node:
         self.history.note_change(clock.wall(), watched.name, kind, before.state, health.state, health.reason)
         if watched.target.is_hub:
             self.prober.hurry()
+            if (
+                watched.target.peer is not None
+                and before.state is not State.DEGRADED
+                and health.state is State.CONNECTED
+            ):
+                self.announcer.hub_back(watched.target.peer)
         self._board.judge()
+        self._look_again.set()
+        self._report_now.set()
+
+    def _moved(self, other: Member, _path: Path) -> None:
+        """The path of a pair is another now. A stock client announces no handshakes, so that the other hub knows nothing of its session."""
+        if not other.grant.agent:
+            self.silence.forget(WireGuardKey(other.record.wireguard_key))
         self._look_again.set()
         self._report_now.set()
 
@@ -283,7 +322,7 @@ async def run(settings: Settings) -> None:
             lock.release()
 
     parts = {
-        "watchdog": Watchdog(board.overdue).run(),
+        "watchdog": Watchdog(board.turns.overdue).run(),
         "status": listener.serve(app, MAX_CONNECTIONS),
         "node": live(),
     }

@@ -21,6 +21,12 @@ class Endpoint:
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
+def parse_endpoint(text: str) -> Endpoint:
+    """Parse an endpoint as `wg` prints it: 203.0.113.5:1234 or [2001:db8::5]:1234."""
+    host, _, port = text.rpartition(":")
+    return Endpoint(ip_address(host.strip("[]")).packed, int(port))
+
+
 class Places:
     """Who is at which endpoint. An endpoint is one machine's, and whoever is there keeps it."""
 
@@ -89,9 +95,3 @@ class Places:
         """Where packets go: one endpoint for each machine and family."""
         first = {(n, len(place.address)): place for n, places in self._trunks.items() for place in reversed(places)}
         return [*self._endpoints.items(), *((number, place) for (number, _), place in first.items())]
-
-
-def parse_endpoint(text: str) -> Endpoint:
-    """Parse an endpoint as `wg` prints it."""
-    host, _, port = text.rpartition(":")
-    return Endpoint(ip_address(host.strip("[]")).packed, int(port))

@@ -1,0 +1,100 @@
+"""What a node's own WireGuard sends: its handshakes are heard as they leave, and messages of ours are sent from its port.
+
+The port is WireGuard's, and stays so: a packet socket sees what leaves by it, a raw socket sends from it. To NATs and to hubs both are one.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+
+from spokewire.errors import Code, PermanentError
+from spokewire.relay.filters import DROP_ALL, handshakes_sent
+from spokewire.relay.places import Endpoint
+from spokewire.relay.tap import IPV6_CHECKSUM, UDP_CHECKSUM_OFFSET, UDP_HEAD, attach, open_listener
+
+_ROOM_BYTES = 512 * 1024
+"""For some two thousand handshakes, as when a node with a thousand peers starts."""
+_BATCH = 64
+_IPV4_BYTES = 4
+
+Sent = Callable[[bytes, Endpoint], None]
+
+
+class Outgoing:
+    """Both sockets for one port. `sent` is called in the event loop with each initiation and response, and where it goes."""
+
+    def __init__(self, sent: Sent) -> None:
+        self.port: int | None = None
+        """The port that is listened to; None while closed."""
+        self._sent = sent
+        self._line: socket.socket | None = None
+        self._senders: dict[int, socket.socket] = {}
+
+    def open(self, port: int) -> None:
+        """Open the sockets for a port; PermanentError where CAP_NET_RAW is missing."""
+        self.close()
+        try:
+            self._line = open_listener(handshakes_sent(port), _ROOM_BYTES, outgoing=True)
+            self._senders[4] = _open_sender(socket.AF_INET)
+            if socket.has_dualstack_ipv6():
+                self._senders[16] = _open_sender(socket.AF_INET6)
+        except PermissionError as error:
+            self.close()
+            raise PermanentError(
+                Code.PERMISSION,
+                "The agent may not open a packet socket, so that a change of hubs costs packets.",
+                hint="CAP_NET_RAW is needed: run as root, or --cap-add NET_RAW.",
+            ) from error
+        self.port = port
+        asyncio.get_running_loop().add_reader(self._line, self._hear, self._line)
+
+    def close(self) -> None:
+        """Close the sockets."""
+        if self._line is not None:
+            with contextlib.suppress(RuntimeError):
+                asyncio.get_running_loop().remove_reader(self._line)
+            self._line.close()
+        for sender in self._senders.values():
+            sender.close()
+        self._line, self._senders, self.port = None, {}, None
+
+    def send(self, message: bytes, to: Endpoint) -> None:
+        """Send a message from WireGuard's port; one that cannot be sent is lost, like any other."""
+        sender = self._senders.get(len(to.address))
+        if sender is None or self.port is None:
+            return
+        family = socket.AF_INET if len(to.address) == _IPV4_BYTES else socket.AF_INET6
+        head = UDP_HEAD.pack(self.port, to.port, UDP_HEAD.size + len(message), 0)
+        with contextlib.suppress(OSError):
+            sender.sendto(head + message, (socket.inet_ntop(family, to.address), 0))
+
+    def _hear(self, line: socket.socket) -> None:
+        for _ in range(_BATCH):
+            try:
+                packet = line.recv(2048)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
+            message, to = _split_sent(packet)
+            self._sent(message, to)
+
+
+def _split_sent(packet: bytes) -> tuple[bytes, Endpoint]:
+    """Split a packet that the filter accepted into its UDP payload and where it goes."""
+    is_v4 = packet[0] >> 4 == 4  # noqa: PLR2004
+    head = (packet[0] & 15) * 4 if is_v4 else 40
+    address = packet[16:20] if is_v4 else packet[24:40]
+    _, port, size, _ = UDP_HEAD.unpack_from(packet, head)
+    return packet[head + UDP_HEAD.size : head + size], Endpoint(address, port)
+
+
+def _open_sender(family: socket.AddressFamily) -> socket.socket:
+    sender = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    # It would receive a copy of every UDP packet of the machine.
+    attach(sender, DROP_ALL)
+    sender.setblocking(False)
+    if family is socket.AF_INET6:
+        sender.setsockopt(socket.IPPROTO_IPV6, IPV6_CHECKSUM, UDP_CHECKSUM_OFFSET)
+    return sender
