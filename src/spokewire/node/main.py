@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -162,9 +163,10 @@ class Node:
                     if isinstance(error, TemporaryError) or error.code is Code.CLOCK_SKEW:
                         self.sync.doubt(client)
                     raise
-        crowd = len(self.prober.watched) / NODES_PER_REPORT_SECOND
-        if crowd > REPORT_INTERVAL_S:
-            await asyncio.sleep(crowd - REPORT_INTERVAL_S)
+
+    def report_interval_s(self) -> float:
+        """How long to wait after a report, unless one is forced."""
+        return max(REPORT_INTERVAL_S, len(self.prober.watched) / NODES_PER_REPORT_SECOND)
 
     def parts(self) -> dict[str, Coroutine[object, object, None]]:
         """The loops, by name."""
@@ -180,7 +182,13 @@ class Node:
             "summary": repeat("summary", self.summarise, SUMMARY_INTERVAL_S, report=note("summary")),
             "silence": repeat("silence", self.silence.step, self.silence.wait_s, report=note("silence")),
             "clocks": repeat("clocks", self.clocks.step, clocks.STEP_S, report=note("clocks")),
-            "report": repeat("report", self.report, REPORT_INTERVAL_S, wake=self._report_now, report=lambda _: None),
+            "report": repeat(
+                "report",
+                self.report,
+                self.report_interval_s,
+                wake=self._report_now,
+                report=partial(self._board.turns.note, "report"),
+            ),
             "tests": self.tests.run(),
             "device": self.watch_device(),
             "changes": watch_changes(self._look_again.set),
@@ -214,7 +222,9 @@ class Node:
             self.prober.hurry()
         self._board.judge()
         self._look_again.set()
-        self._report_now.set()
+        if watched.target.is_hub or self.report_interval_s() <= REPORT_INTERVAL_S:
+            # Of one peer among many everybody would report at once, and the hub would verify it all.
+            self._report_now.set()
 
     def _roster_changed(self, roster: Roster) -> None:
         self._board.roster = roster
