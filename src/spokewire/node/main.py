@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
-from pathlib import Path as FilePath
+from pathlib import Path
 
 from spokewire.api.serve import listen
 from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
@@ -55,7 +56,7 @@ MAX_CONNECTIONS = 256
 class Settings:
     """A node's knobs."""
 
-    state_folder: FilePath
+    state_folder: Path
     token: str | None = None
     network: str | None = None
     status_port: int = 8000
@@ -186,9 +187,10 @@ class Node:
                     if isinstance(error, TemporaryError) or error.code is Code.CLOCK_SKEW:
                         self.sync.doubt(client)
                     raise
-        crowd = len(self.prober.watched) / NODES_PER_REPORT_SECOND
-        if crowd > REPORT_INTERVAL_S:
-            await asyncio.sleep(crowd - REPORT_INTERVAL_S)
+
+    def report_interval_s(self) -> float:
+        """How long to wait after a report, unless one is forced."""
+        return max(REPORT_INTERVAL_S, len(self.prober.watched) / NODES_PER_REPORT_SECOND)
 
     def parts(self) -> dict[str, Coroutine[object, object, None]]:
         """The loops, by name."""
@@ -204,7 +206,13 @@ class Node:
             "summary": repeat("summary", self.summarise, SUMMARY_INTERVAL_S, report=note("summary")),
             "silence": repeat("silence", self.silence.step, self.silence.wait_s, report=note("silence")),
             "clocks": repeat("clocks", self.clocks.step, clocks.STEP_S, report=note("clocks")),
-            "report": repeat("report", self.report, REPORT_INTERVAL_S, wake=self._report_now, report=lambda _: None),
+            "report": repeat(
+                "report",
+                self.report,
+                self.report_interval_s,
+                wake=self._report_now,
+                report=partial(self._board.turns.note, "report"),
+            ),
             **self.pathfinder.parts(note),
             "tests": self.tests.run(),
             "device": self.watch_device(),
@@ -246,7 +254,9 @@ class Node:
                 self.pathfinder.hub_back(watched.target.peer)
         self._board.judge()
         self._look_again.set()
-        self._report_now.set()
+        if watched.target.is_hub or self.report_interval_s() <= REPORT_INTERVAL_S:
+            # Of one peer among many everybody would report at once, and the hub would verify it all.
+            self._report_now.set()
 
     def _moved(self, other: Member) -> None:
         """The path of a pair is another now. A stock client announces no handshakes, so that the other hub knows nothing of its session."""
@@ -254,7 +264,6 @@ class Node:
             self.silence.forget(WireGuardKey(other.record.wireguard_key))
         self._to_greet.add(WireGuardKey(other.record.wireguard_key))
         self._look_again.set()
-        self._report_now.set()
 
     def _roster_changed(self, roster: Roster) -> None:
         self._board.roster = roster

@@ -1,13 +1,12 @@
 """Direct paths: which pairs of NATs let them be, by what the nodes say and by what passes the hub."""
 
-import json
 import time
 
 import pytest
 
 from tests.lab.conftest import MakeNetwork
 from tests.lab.promises.pulse import Pulse, answer
-from tests.lab.world import Network, nodes, wait_until
+from tests.lab.world import Network, nodes
 
 pytestmark = [pytest.mark.lab, pytest.mark.promise]
 
@@ -38,5 +37,6 @@ def test_x(network: Network) -> None:
     for name in address:
         print(name)
         for line in network.run("lab", "logs", name).out.splitlines():
-            if "path" in line or "roamed" in line or "warning" in line or "error" in line: print("   ", line[:300])
+            if "path" in line or "roamed" in line or "warning" in line or "error" in line:
+                print("   ", line[:300])
     print({n: pulse.longest_gap_s(n, 0) for n in address if n != "port-1"})
