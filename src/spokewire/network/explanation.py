@@ -180,7 +180,7 @@ def _weigh_direct(spec: NetworkSpec, sides: Sequence[Side]) -> Candidate:
 def _choose_next(candidates: Sequence[Candidate]) -> tuple[str | None, str]:
     """The best path that is not in use. A pair that is on none yet takes it first."""
     free = sorted((item for item in candidates if item.usable and not item.in_use), key=_rank)
-    used = " and ".join(item.path for item in candidates if item.in_use)
+    used = " and ".join(_name(item.path) for item in candidates if item.in_use)
     when = f"if {used} failed" if used else "when they speak"
     if not free:
         return None, f"{when}, there is no other path that both reach"
@@ -188,6 +188,10 @@ def _choose_next(candidates: Sequence[Candidate]) -> tuple[str | None, str]:
     against = "" if best.weight is None or best.reason == "both reach it" else f"; {best.reason}"
     others = f", better than {', '.join(item.path for item in rest)} now" if rest else ", the only other path"
     return best.path, f"{when}: {best.path}{others}{against}"
+
+
+def _name(path: str) -> str:
+    return "the direct path" if path == DIRECT else path.removeprefix(VIA)
 
 
 def _rank(candidate: Candidate) -> tuple[bool, bool, float, float]:

@@ -197,7 +197,7 @@ def _tell_evidence(seen: Examination, node: NodeOverview, evidence: Evidence) ->
     missed = [by for by, view in seen.views_of.get(node.name, []) if view.state not in ALIVE]
     lines += [f"No echo of it comes back to {name_some(missed)}."] if missed else []
     if told is not None:
-        lines += [_tell_loss(told.hubs[0])] if told.hubs and told.hubs[0].loss_1m_pct else []
+        lines += [_tell_loss(hub) for hub in told.hubs if hub.loss_1m_pct and hub.state is not State.DISCONNECTED]
     return lines
 
 

@@ -85,8 +85,8 @@ def three(**changes: dict[str, Any]) -> list[PeerStatus]:
 @pytest.mark.parametrize(
     ("spec", "seen", "following", "why"),
     [
-        (SPEC_TEXT, hubs(), None, "if via hub-1 failed, there is no other path that both reach"),
-        (SPEC_TEXT + SECOND, hubs(), "via hub-2", "if via hub-1 failed: via hub-2, the only other path"),
+        (SPEC_TEXT, hubs(), None, "if hub-1 failed, there is no other path that both reach"),
+        (SPEC_TEXT + SECOND, hubs(), "via hub-2", "if hub-1 failed: via hub-2, the only other path"),
         (SPEC_TEXT + SECOND, hubs(hub_2=DEAD), None, "there is no other path that both reach"),
         (THREE, three(hub_2={"rtt_ms": 9.0}), "via hub-3", "via hub-3, better than via hub-2 now"),
         (THREE, three(hub_3={"loss_pct": 20.0}, hub_2={"rtt_ms": 99.0}), "via hub-2", "better than via hub-3"),
@@ -114,7 +114,7 @@ def test_sides_that_take_different_paths_are_both_told() -> None:
     assert [side.path for side in found.sides] == ["via hub-1", "via hub-2"]
     assert (found.next, found.next_reason) == (
         None,
-        "if via hub-1 and via hub-2 failed, there is no other path that both reach",
+        "if hub-1 and hub-2 failed, there is no other path that both reach",
     )
 
 
@@ -133,7 +133,7 @@ def test_a_direct_path_in_use_is_told_with_its_own_figures() -> None:
     found = both(path="direct", rtt_ms=0.4)
     direct = found.candidates[-1]
     assert (direct.in_use, direct.usable, direct.rtt_ms) == (True, True, 0.4)
-    assert found.next_reason.startswith("if direct failed: via hub-1")
+    assert found.next_reason.startswith("if the direct path failed: via hub-1")
 
 
 def test_a_node_of_which_nothing_is_heard_is_told_as_that() -> None:
