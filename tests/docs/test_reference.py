@@ -141,7 +141,7 @@ def test_the_api_reference_has_every_request_and_no_other() -> None:
 
 
 def test_the_reasons_that_the_status_page_explains_are_those_that_status_gives() -> None:
-    source = "".join(read(f"src/spokewire/network/{module}.py") for module in ("overview", "health"))
+    source = "".join(read(f"src/spokewire/network/{module}.py") for module in ("overview", "evidence", "health"))
     told = re.sub(r'"\s*\n\s*f?"', "", source)
     shown = [cells[0] for _, cells in rows(read("docs/howto/read-a-status.md")) if len(cells) == 3]
     assert len(shown) == 12

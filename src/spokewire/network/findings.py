@@ -12,8 +12,9 @@ from functools import cached_property
 from pydantic import BaseModel, ConfigDict, Field
 
 from spokewire.errors import Code
+from spokewire.network.evidence import Evidence, HubEvidence, newest_words
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Evidence, HubEvidence, NetworkOverview, newest_words
+from spokewire.network.overview import NetworkOverview
 from spokewire.network.spec import NetworkSpec, ProviderName
 from spokewire.network.status import NodeStatus, Outcome, PeerStatus, State
 from spokewire.network.story import tell_span

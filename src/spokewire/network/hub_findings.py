@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from spokewire.network.evidence import Answer
 from spokewire.network.findings import (
     ALIVE,
     API_CODES,
@@ -14,7 +15,7 @@ from spokewire.network.findings import (
     name_some,
 )
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Answer, HubOverview
+from spokewire.network.overview import HubOverview
 from spokewire.network.redundancy import VIA
 from spokewire.network.spec import ProviderName
 from spokewire.network.status import State

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from spokewire.errors import Code
+from spokewire.network.evidence import ECHO_FRESH_S, Answer, Evidence
 from spokewire.network.findings import (
     ALIVE,
     Examination,
@@ -13,7 +14,7 @@ from spokewire.network.findings import (
     name_some,
 )
 from spokewire.network.names import MachineName
-from spokewire.network.overview import ECHO_FRESH_S, Answer, Evidence, NodeOverview
+from spokewire.network.overview import NodeOverview
 from spokewire.network.spec import ProviderName
 from spokewire.network.status import Issue, PeerStatus, State
 from spokewire.network.story import tell_span

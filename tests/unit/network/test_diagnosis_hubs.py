@@ -3,9 +3,10 @@
 from typing import Any
 
 from spokewire.network.diagnosis import diagnose, judge_exit
+from spokewire.network.evidence import Evidence, HubEvidence
 from spokewire.network.findings import Examination, Finding, Kind, Severity
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Evidence, HubEvidence, judge_network
+from spokewire.network.overview import judge_network
 from spokewire.network.roster import Roster, find_lacking
 from spokewire.network.status import Issue, NodeStatus, State
 from tests.builders import NOW, SPEC_TEXT, make_hub_status, make_peer, make_roster, make_settings, make_spec

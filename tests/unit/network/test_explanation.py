@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from spokewire.network.evidence import Answer, Evidence, HubEvidence
 from spokewire.network.explanation import Explanation, explain_path
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Answer, Evidence, HubEvidence, judge_network
+from spokewire.network.overview import judge_network
 from spokewire.network.spec import NetworkSpec
 from spokewire.network.status import NodeStatus, PeerStatus, State
 from tests.builders import NOW, SPEC_TEXT, make_hub_status, make_node_status, make_peer, make_spec, make_view
