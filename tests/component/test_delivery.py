@@ -45,8 +45,8 @@ async def two_hubs(folder: Path) -> AsyncIterator[tuple[Hub, Hub, Operator]]:
     (folder / "one").mkdir()
     (folder / "two").mkdir()
     async with (
-        serve_hub(folder / "one", network) as one,
-        serve_hub(folder / "two", network, number=2) as two,
+        serve_hub(folder / "one", network, unheard_s=60) as one,
+        serve_hub(folder / "two", network, number=2, unheard_s=60) as two,
     ):
         yield one, two, operate(folder, network, one.port, two.port)
 
