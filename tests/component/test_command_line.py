@@ -176,9 +176,10 @@ def test_json_that_another_program_was_asked_for_is_not_ours(folder: Path, capsy
     ("tables", "arguments", "told"),
     [
         ('[[nodes]]\nname = "laptop"\nprovider = "host"\n', [], "laptop: is of provider host"),
-        ("", ["--nodes", "3"], "Give --nodes or --config"),
+        ("", ["--nodes", "3"], "Give --nodes and --hubs, or --config"),
+        ("", ["--hubs", "2"], "Give --nodes and --hubs, or --config"),
     ],
-    ids=["a host of one's own", "both a spec and a count"],
+    ids=["a host of one's own", "both a spec and a count", "both a spec and a count of hubs"],
 )
 def test_a_demo_is_refused_what_it_cannot_perform(
     tables: str, arguments: list[str], told: str, folder: Path, capsys: pytest.CaptureFixture[str]
