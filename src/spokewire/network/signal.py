@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 MAX_BYTES = 1200
 """With the heads below any MTU of ours."""
-MAX_HUBS = 32
+MAX_HUBS = 18
+"""So many legs fit, whatever they say. Of further hubs nothing is told, which counts as if they worked."""
 _HEAD = b"SPWS\x01"
 
 HubNumber = Annotated[int, Field(ge=1, le=2**20)]

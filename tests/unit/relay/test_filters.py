@@ -13,6 +13,7 @@ from spokewire.relay.filters import (
     all_handshakes,
     handshakes_of_members,
     handshakes_of_strangers,
+    handshakes_sent,
 )
 from spokewire.relay.messages import announce
 from spokewire.relay.places import Endpoint
@@ -23,6 +24,9 @@ SECRET = 0x9E3779B1
 MEMBER_V4 = Endpoint(bytes([203, 0, 113, 11]), 40001)
 MEMBER_V6 = Endpoint(bytes.fromhex("20010db8000000000000000000000011"), 40002)
 MEMBERS = [MEMBER_V4, MEMBER_V6]
+INCOMING, OUTGOING = 0, 4
+PACKET_TYPE = 2**32 - 0x1000 + 4
+"""SKF_AD_OFF + SKF_AD_PKTTYPE (linux/filter.h)."""
 
 
 def packet(
@@ -36,17 +40,18 @@ def packet(
     return head + source.address + bytes(4) + bytes(4 * options) + udp
 
 
-def run(program: Sequence[Instruction], data: bytes) -> bool:
-    """Whether the program accepts a packet."""
+def run(program: Sequence[Instruction], data: bytes, kind: int = INCOMING) -> bool:
+    """Whether the program accepts a packet of a kind (linux/if_packet.h), which it may ask for."""
     at, a, x, memory = 0, 0, 0, [0] * 16
 
     def load(offset: int, size: int) -> int:
-        return int.from_bytes(data[offset : offset + size], "big")
+        return kind if offset == PACKET_TYPE else int.from_bytes(data[offset : offset + size], "big")
 
     steps: dict[int, Callable[[int], int]] = {
         0x20: lambda k: load(k, 4),
         0x28: lambda k: load(k, 2),
         0x30: lambda k: load(k, 1),
+        0x40: lambda k: load(x + k, 4),
         0x48: lambda k: load(x + k, 2),
         0x50: lambda k: load(x + k, 1),
         0x54: lambda k: a & k,
@@ -153,3 +158,38 @@ def test_every_one_of_many_members_is_known_and_the_program_fits_into_the_kernel
     assert all(run(program, packet(member)) for member in members)
     strangers = [Endpoint(dice.randbytes(4), dice.randrange(1, 65536)) for _ in range(200)]
     assert not any(run(program, packet(stranger)) for stranger in strangers if stranger not in members)
+
+
+OURS_V4, OURS_V6 = Endpoint(bytes([192, 168, 1, 2]), PORT), replace(MEMBER_V6, port=PORT)
+
+
+@pytest.mark.parametrize("source", [OURS_V4, OURS_V6], ids=["v4", "v6"])
+@pytest.mark.parametrize("message", [initiation(), response()], ids=["initiation", "response"])
+def test_what_our_own_wireguard_sends_to_shake_hands_is_heard_as_it_leaves(source: Endpoint, message: bytes) -> None:
+    assert run(handshakes_sent(PORT), packet(source, message, port=4000), OUTGOING)
+    assert not run(handshakes_sent(PORT), packet(source, message, port=4000), INCOMING)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        packet(OURS_V4, announce(initiation())),
+        packet(OURS_V6, announce(response())),
+        packet(OURS_V4, b"\x03\0\0\0" + bytes(60)),
+        packet(OURS_V4, b"\x04\0\0\0" + bytes(40)),
+        packet(OURS_V6, b"\x04\0\0\0" + bytes(40)),
+        packet(replace(OURS_V4, port=PORT + 1), initiation(), port=PORT),
+        packet(replace(OURS_V6, port=PORT + 1), initiation(), port=PORT),
+        packet(OURS_V4, initiation())[:9] + b"\x06" + packet(OURS_V4, initiation())[10:],
+        packet(OURS_V6, initiation())[:6] + b"\x06" + packet(OURS_V6, initiation())[7:],
+        packet(OURS_V4, initiation())[:6] + b"\x00\x01" + packet(OURS_V4, initiation())[8:],
+        b"\x55" + packet(OURS_V4, initiation())[1:],
+    ],
+    ids=["announcement", "announcement v6", "cookie", "data", "data v6", "port", "port v6", "tcp", "tcp v6", "fragment", "ip 5"],
+)  # fmt: skip
+def test_our_own_announcements_and_all_else_that_leaves_is_not_heard(data: bytes) -> None:
+    assert not run(handshakes_sent(PORT), data, OUTGOING)
+
+
+def test_ip_options_do_not_hide_a_handshake_that_leaves() -> None:
+    assert run(handshakes_sent(PORT), packet(OURS_V4, initiation(), options=2), OUTGOING)
