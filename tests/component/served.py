@@ -62,8 +62,15 @@ def make_parts(
 
     def status() -> HubStatus:
         now = clock.wall()
+        following = {follower.name for follower in membership.followers}
         views = [
-            HubView(name=node.name, overlay_ip=f"10.88.0.{node.grant.number}", report=reports.find(node.name, now)[0])
+            HubView(
+                name=node.name,
+                overlay_ip=f"10.88.0.{node.grant.number}",
+                report=reports.find(node.name, now)[0],
+                last_echo_age_s=0.5 if node.name in following else 60.0,
+                api_connected=node.name in following,
+            )
             for node in membership.roster.nodes(now)
         ]
         return HubStatus(
@@ -117,10 +124,12 @@ def hub_record(machine: Machine, port: int, certificate: str, sequence: int = 1)
 
 
 @asynccontextmanager
-async def serve_hub(folder: Path, network: Network | None = None, *, keepalive_s: float = 10.0) -> AsyncIterator[Hub]:
-    """Serve a hub's API until the block ends. Its network has settings, and its tunnel follows every change at once."""
+async def serve_hub(
+    folder: Path, network: Network | None = None, *, keepalive_s: float = 10.0, number: int = 1
+) -> AsyncIterator[Hub]:
+    """Serve the API of hub-1, or of another, until the block ends. Its network has settings, and its tunnel follows every change at once."""
     network = network or Network()
-    machine, tls = network.grant("hub-1", 1, role="hub"), make_tls(folder)
+    machine, tls = network.grant(f"hub-{number}", number, role="hub"), make_tls(folder)
     certificate = tls.certificate_file.read_text()
     listener = listen(0, tls, "127.0.0.1")
     port = listener.sock.getsockname()[1]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spokewire.errors import Code, InputError
-from spokewire.network.addresses import AddressPlan, assign_numbers, derive_ula
+from spokewire.network.addresses import HUB_ROOM, AddressPlan, assign_numbers, derive_ula
 from spokewire.network.names import is_machine_name, is_network_name
 from spokewire.network.spec import NetworkSpec
 from spokewire.network.specfile import parse_spec
@@ -39,9 +39,18 @@ documents = st.fixed_dictionaries(
             name=st.sampled_from(["demo", "Demo"]),
             cidr=st.sampled_from(["10.88.0.0/24", "10.88.0.0/28", "10.0.0.0/12", "10.0.0.0/8", "x"]),
             relay=st.sampled_from(["routed", "sealed"]),
+            direct=st.booleans(),
         ),
         "hubs": st.lists(
-            table(name=names, provider=providers, address=st.sampled_from(["a.b", "a b"]), open_ports=ports), max_size=2
+            table(
+                name=names,
+                provider=providers,
+                address=st.sampled_from(["a.b", "a b"]),
+                open_ports=ports,
+                weight=st.sampled_from([0, 100, 101]),
+                drain=st.booleans(),
+            ),
+            max_size=12,
         ),
         "nodes": st.lists(
             table(
@@ -72,7 +81,8 @@ def check(outcome: NetworkSpec | InputError) -> None:
     found = [machine.name for machine in outcome.machines]
     assert all(map(is_machine_name, found))
     assert len(found) == len(set(found))
-    assert len(outcome.hubs) == 1
+    assert 1 <= len(outcome.hubs) <= HUB_ROOM
+    assert not all(hub.drain for hub in outcome.hubs)
     plan = AddressPlan(outcome.cidr, derive_ula(NETWORK))
     numbers = assign_numbers(plan, [hub.name for hub in outcome.hubs], [node.name for node in outcome.nodes], {})
     assert len(set(numbers.values())) == len(found)

@@ -15,6 +15,7 @@ from spokewire.network.issues import list_issues
 from spokewire.network.names import MachineName
 from spokewire.network.overview import NetworkOverview, NodeOverview
 from spokewire.network.proof import MAX_LOSS_PCT, PairResult
+from spokewire.network.redundancy import VIA
 from spokewire.network.status import PeerStatus, State
 from spokewire.network.story import tell_span
 
@@ -121,15 +122,16 @@ def _measures(of: NodeOverview | PeerStatus, *, never: str) -> Row:
 
 
 def proof_table(pairs: list[PairResult]) -> Table:
-    """The matrix of a proof for people: row speaks to column."""
+    """The matrix of a proof for people: row speaks to column. Each pair's path is told unless all take the same one."""
     names = list(dict.fromkeys(pair.source for pair in pairs))
+    common = len({pair.path for pair in pairs}) == 1
     cells = {(pair.source, pair.target): pair for pair in pairs}
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
     table.add_column("from \\ to")
     for name in names:
         table.add_column(name)
     for source in names:
-        table.add_row(source, *(_pair(cells.get((source, target))) for target in names))
+        table.add_row(source, *(_pair(cells.get((source, target)), with_path=not common) for target in names))
     return table
 
 
@@ -163,7 +165,7 @@ def _list_parts(finding: Finding, now: float) -> Iterator[tuple[str, list[str]]]
         yield "read", [finding.runbook]
 
 
-def _pair(pair: PairResult | None) -> Text:
+def _pair(pair: PairResult | None, *, with_path: bool) -> Text:
     if pair is None:
         return Text("·", style="dim")
     if not pair.ok:
@@ -179,7 +181,8 @@ def _pair(pair: PairResult | None) -> Text:
         return Text(f"FAILED {' '.join(words)}", style="red")
     rate = "" if pair.mbits is None else f", {pair.mbits:.0f} Mbit/s"
     loss = f", {pair.udp_loss_pct:.0f} % lost" if pair.udp_loss_pct else ""
-    return Text(f"ok {pair.rtt_ms or 0:.1f} ms{loss}{rate}", style="green")
+    path = f", {printable(pair.path.removeprefix(VIA))}" if with_path and pair.path else ""
+    return Text(f"ok {pair.rtt_ms or 0:.1f} ms{loss}{rate}{path}", style="green")
 
 
 def _state(state: State) -> Text:

@@ -49,6 +49,7 @@ async def run(context: "Context", *, bandwidth: bool) -> int:
             "ok": verdict.ok,
             "pairs": [
                 {"from": pair.source, "to": pair.target}
+                | {"path": pair.path or None}
                 | pair.model_dump(include={"rtt_ms", "udp_loss_pct", "tcp_ok", "checksum_ok"})
                 | ({} if pair.mbits is None else {"mbits": round(pair.mbits, 1)})
                 | ({"error": pair.error} if pair.error else {})
@@ -57,6 +58,9 @@ async def run(context: "Context", *, bandwidth: bool) -> int:
         }
     )
     context.output.show(make)
+    paths = {pair.path for pair in verdict.pairs}
+    if len(context.spec.hubs) > 1 and len(paths) == 1 and "" not in paths:
+        context.output.say(f"Every pair goes {paths.pop()}.")
     for pair in verdict.pairs:
         if pair.error:
             context.output.say(f"{pair.source} to {pair.target}: {pair.error}", "red")

@@ -12,20 +12,19 @@ from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from spokewire.api.client import connect
 from spokewire.cloud.provider import Machine
-from spokewire.deploy import gather
+from spokewire.deploy import gather, rollout
+from spokewire.deploy.delivery import Delivery
 from spokewire.deploy.keeper import make_token, mint, network_id
 from spokewire.deploy.operator import NEAR, Operator
-from spokewire.deploy.plan import Action, Observed, Plan, Verb, plan_numbers, plan_settings
+from spokewire.deploy.plan import Action, Observed, Plan, Verb, plan_numbers
 from spokewire.deploy.readiness import find_delay
 from spokewire.errors import Code, SpokewireError, TemporaryError
 from spokewire.host import clock
+from spokewire.host.routes import choose_url
 from spokewire.network.addresses import AddressPlan, derive_ula
-from spokewire.network.documents import sign
 from spokewire.network.names import MachineName
 from spokewire.network.spec import MachineSpec, ProviderName
-from spokewire.network.status import State as Health
 
 POLL_S = 0.25
 NEAR_AT_ONCE = 4
@@ -33,6 +32,9 @@ NEAR_AT_ONCE = 4
 CLOUD_AT_ONCE = 20
 """The same in a cloud: most of the time is spent waiting, and the clouds' rate limits bear the questions of so many."""
 
+Tokens = Mapping[MachineName, tuple[str, Ed25519PrivateKey]]
+"""What new machines need: grant and private key, by name."""
+_AGAIN = "Run spokewire deploy again; it goes on from what exists."
 Progress = Callable[[str, str], None]
 """Called with a machine's name and what it waits for; "ready" and "gone" end it."""
 
@@ -62,27 +64,33 @@ class Deployment:
         self._machines: dict[MachineName, Machine] = dict(observed.machines)
         self.outcome = Outcome()
         self._keeping = threading.Lock()
+        self._limits = {n: asyncio.Semaphore(NEAR_AT_ONCE if n in NEAR else CLOUD_AT_ONCE) for n in ProviderName}
+        gone = [action.name for action in plan.actions if action.verb is Verb.DESTROY and action.spec is None]
+        self._delivery = Delivery(operator, root, self._machines, gone, renew=bool(plan.settings_reason))
+        self._unmade: set[MachineName] = set()
+        """Hubs whose machines are still to be made."""
+        self._nodes_may_begin = asyncio.Event()
+        """Set when a hub is ready; or sooner, when all are made: a token that names every hub is the better one."""
 
     async def run(self, timeout_s: float) -> Outcome:
         """Carry the plan out, then wait until every wanted machine is ready, for at most `timeout_s`."""
         spec = self._operator.spec
         numbers = plan_numbers(spec, AddressPlan(spec.cidr, derive_ula(network_id(self._root))), self._observed.grants)
         tokens = self._mint(numbers)
-        by_verb = {verb: [action for action in self._plan.actions if action.verb is verb] for verb in Verb}
-        await self._make(
-            [a for a in by_verb[Verb.CREATE] + by_verb[Verb.REPLACE] + by_verb[Verb.START] if a.role == "hub"], tokens
-        )
+        made = [a for verb in (Verb.CREATE, Verb.REPLACE, Verb.START) for a in self._plan.actions if a.verb is verb]
+        hubs = {action.name: action for action in made if action.role == "hub"}
         async with asyncio.TaskGroup() as group:
-            nodes = [a for a in by_verb[Verb.CREATE] + by_verb[Verb.REPLACE] + by_verb[Verb.START] if a.role == "node"]
+            group.create_task(self._bring_up_hubs(hubs, tokens, timeout_s), name="bring up hubs")
+            await self._nodes_may_begin.wait()
+            nodes = [action for action in made if action.role == "node"]
             group.create_task(self._make(nodes, tokens), name="make nodes")
-            group.create_task(self._settle(timeout_s), name="settle hubs")
-        await self._destroy(by_verb[Verb.DESTROY])
+        await self._destroy([action for action in self._plan.actions if action.verb is Verb.DESTROY])
         await self._wait_for_nodes(timeout_s)
         return self.outcome
 
     async def remove(self, timeout_s: float) -> Outcome:
         """Carry out a plan that only removes: hubs are told first, so that access ends at once, then machines go."""
-        await self._settle(timeout_s)
+        await self._bring_up_hubs({}, {}, timeout_s)
         await self._destroy([action for action in self._plan.actions if action.verb is Verb.DESTROY])
         return self.outcome
 
@@ -102,13 +110,12 @@ class Deployment:
             )
         return minted
 
-    async def _make(self, actions: list[Action], tokens: Mapping[MachineName, tuple[str, Ed25519PrivateKey]]) -> None:
-        limits = {name: asyncio.Semaphore(NEAR_AT_ONCE if name in NEAR else CLOUD_AT_ONCE) for name in ProviderName}
+    async def _make(self, actions: list[Action], tokens: Tokens) -> None:
         loop = asyncio.get_running_loop()
 
         async def one(action: Action, threads: Executor) -> None:
             assert action.spec is not None
-            async with limits[action.spec.provider]:
+            async with self._limits[action.spec.provider]:
                 try:
                     await loop.run_in_executor(threads, self._make_one, action, tokens)
                 except SpokewireError as error:
@@ -119,7 +126,7 @@ class Deployment:
                 for action in actions:
                     group.create_task(one(action, threads), name=f"make {action.name}")
 
-    def _make_one(self, action: Action, tokens: Mapping[MachineName, tuple[str, Ed25519PrivateKey]]) -> None:
+    def _make_one(self, action: Action, tokens: Tokens) -> None:
         provider = self._operator.provider_of(action.name)
         if action.verb is Verb.START:
             self._progress(action.name, "switching on")
@@ -152,18 +159,35 @@ class Deployment:
             state = self._operator.keeper.load_state()
             self._operator.keeper.store_state(replace(state, grant_texts=state.grant_texts | {name: text}))
 
-    async def _settle(self, timeout_s: float) -> None:
-        """Wait for each hub's own authenticated API, and hand it the settings."""
-        gone = [action.name for action in self._plan.actions if action.verb is Verb.DESTROY and action.spec is None]
+    async def _bring_up_hubs(self, actions: Mapping[MachineName, Action], tokens: Tokens, timeout_s: float) -> None:
+        """Make all hubs at once and wait for each; but those that exist and are made anew one after the other, so that the rest carries the traffic."""
+        hubs = self._operator.spec.hubs
+        later = [hub for hub in hubs if hub.name in actions and actions[hub.name].verb is Verb.REPLACE]
+        self._unmade = {name for name, action in actions.items() if action.verb is not Verb.START}
         async with asyncio.TaskGroup() as group:
-            for hub in self._operator.spec.hubs:
-                if hub.name not in self.outcome.failed:
-                    group.create_task(self._settle_hub(hub, gone, timeout_s), name=f"settle {hub.name}")
+            for hub in hubs:
+                if hub not in later:
+                    begun = self._bring_up(hub, actions.get(hub.name), tokens, timeout_s)
+                    group.create_task(begun, name=f"bring up {hub.name}")
+        for hub in later:
+            await self._bring_up(hub, actions[hub.name], tokens, timeout_s)
+            if hub is not later[-1]:
+                await rollout.wait_until_used(self._operator, self._root, hub.name, self._progress)
+        self._nodes_may_begin.set()
 
-    async def _settle_hub(self, hub: MachineSpec, gone: list[MachineName], timeout_s: float) -> None:
+    async def _bring_up(self, hub: MachineSpec, action: Action | None, tokens: Tokens, timeout_s: float) -> None:
+        if action is not None:
+            await self._make([action], tokens)
+        self._unmade.discard(hub.name)
+        if not self._unmade and self._operator.all_hub_urls(self._machines):
+            self._nodes_may_begin.set()
+        if hub.name not in self.outcome.failed:
+            await self._settle(hub, timeout_s)
+
+    async def _settle(self, hub: MachineSpec, timeout_s: float) -> None:
         try:
             async with asyncio.timeout(timeout_s):
-                await self._hand_settings(hub, gone)
+                await self._delivery.settle(hub, lambda words: self._progress(hub.name, words))
         except TimeoutError:
             error = self._operator.errors.get(hub.name)
             why = "its API does not answer" if error is None else error.message.rstrip(".")
@@ -176,41 +200,11 @@ class Deployment:
         else:
             self.outcome.ready.append(hub.name)
             self._progress(hub.name, "ready")
-
-    async def _hand_settings(self, hub: MachineSpec, gone: list[MachineName]) -> None:
-        self._progress(hub.name, "waiting for its API")
-        url = self._operator.hub_urls(self._machines).get(hub.name)
-        if url is None:
-            raise TemporaryError(Code.NOT_DEPLOYED, f"{hub.name} is not deployed", hint="Run: spokewire deploy.")
-        while not await self._try_settings(hub, url, gone):  # noqa: ASYNC110 - what is waited for is another machine
-            await asyncio.sleep(POLL_S)
-
-    async def _try_settings(self, hub: MachineSpec, url: str, gone: list[MachineName]) -> bool:
-        """Hand the settings over and wait for the hub's tunnel; False if it does not answer yet."""
-        try:
-            async with connect(url, self._operator.identity(self._root)) as client:
-                status = await client.fetch_status()
-                if self._plan.settings_reason or status.settings_version == 0:
-                    await client.put_settings(await self._sign_settings(gone))
-                while (status := await client.fetch_status()).state is not Health.CONNECTED:
-                    self._operator.errors[hub.name] = TemporaryError(Code.TIMEOUT, f"no tunnel: {status.reason}")
-                    self._progress(hub.name, "waiting for its tunnel")
-                    await asyncio.sleep(POLL_S)
-        except TemporaryError as error:
-            self._operator.errors[hub.name] = error
-            return False
-        return True
-
-    async def _sign_settings(self, gone: list[MachineName]) -> str:
-        """Sign the settings that the spec asks for, with everybody revoked who is no longer wanted; they are kept before they are sent."""
-        roster = await self._operator.fetch_roster(self._machines, self._root)
-        current = None if roster is None else roster.settings
-        text = sign(plan_settings(self._operator.spec, network_id(self._root), current, gone, clock.wall()), self._root)
-        self._operator.keeper.store_state(replace(self._operator.keeper.load_state(), settings=text))
-        return text
+            self._nodes_may_begin.set()
 
     async def _destroy(self, actions: list[Action]) -> None:
-        """Remove machines that are no longer wanted; their grants have been revoked before."""
+        """Remove machines that are no longer wanted; their grants have been revoked before, and nodes have left the hubs among them."""
+        actions = await self._say_farewell(actions)
 
         async def one(action: Action) -> None:
             self._progress(action.name, "removing the machine")
@@ -231,11 +225,31 @@ class Deployment:
             texts = {name: text for name, text in state.grant_texts.items() if name not in gone}
             self._operator.keeper.store_state(replace(state, grant_texts=texts))
 
+    async def _say_farewell(self, actions: list[Action]) -> list[Action]:
+        """Let the nodes leave the hubs that are to go; those stay that nobody can take the place of. What is left to be removed."""
+        leaving = [action for action in actions if action.role == "hub" and action.spec is None]
+        if not leaving:
+            return actions
+        if not self._delivery.ready:
+            for action in leaving:
+                error = TemporaryError(Code.NOT_DEPLOYED, "it is kept: no other hub is ready", hint=_AGAIN)
+                self._fail(action.name, error)
+            return [action for action in actions if action not in leaving]
+        members = [] if self._observed.roster is None else self._observed.roster.hubs(clock.wall())
+        urls = {member.name: choose_url(member.record.api_urls) for member in members}
+        async with asyncio.TaskGroup() as group:
+            for action in leaving:
+                self._progress(action.name, "waiting until the nodes have left it")
+                if action.name in urls:
+                    group.create_task(self._delivery.take_leave(urls[action.name]), name=f"leave {action.name}")
+        await rollout.wait_until_in_force(self._operator, self._root)
+        return actions
+
     async def _wait_for_nodes(self, timeout_s: float) -> None:
         """Ready means: its echoes came back, from the hub and from every other node that is alive (`find_delay`)."""
         waiting = {node.name: node for node in self._operator.spec.nodes if node.name not in self.outcome.failed}
         deadline = clock.monotonic() + timeout_s
-        if any(hub.name in self.outcome.failed for hub in self._operator.spec.hubs):
+        if not self._delivery.ready:
             deadline = clock.monotonic()
         while waiting:
             overview = await gather.gather(self._operator, self._root, fresh=False)
@@ -267,4 +281,4 @@ def _hint(machine: MachineSpec) -> str:
         return f"Mint a token and start it there: spokewire node token {machine.name}."
     if machine.provider is ProviderName.LAB:
         return f"Look at its log (spokewire lab logs {machine.name}), then run spokewire deploy again."
-    return "Run spokewire deploy again; it goes on from what exists."
+    return _AGAIN

@@ -23,6 +23,7 @@ from spokewire.network.keys import derive_network_id
 from spokewire.network.names import MachineName
 from spokewire.network.overview import Answer, Evidence, HubEvidence, NetworkOverview, judge_network
 from spokewire.network.status import HubStatus, HubView, NodeStatus
+from spokewire.network.views import Sighting, group_sightings
 
 STATUS_TIMEOUT_S = 2.0
 """A status server that takes longer does not answer."""
@@ -94,17 +95,15 @@ def _list_nodes(
     answers: dict[MachineName, tuple[Answer, NodeStatus | None]],
     root: Ed25519PrivateKey | None,
 ) -> dict[MachineName, Evidence]:
-    views = {
-        MachineName(view.name): view for hub in hubs.values() if hub.status is not None for view in hub.status.nodes
-    }
-    names = [*machines, *(name for name in views if name not in machines)]
+    seen = group_sightings({name: _list_sightings(hub.status, root) for name, hub in hubs.items()})
+    names = [*machines, *(MachineName(name) for name in seen if name not in machines)]
     granted = {
         name: str(operator.spec.cidr[grant.number])
         for name, grant in operator.keeper.load_state().grants.items()
         if 0 < grant.number < operator.spec.cidr.num_addresses - 1
     }
     return {
-        name: _evidence(machines.get(name), views.get(name), answers.get(name), root, granted.get(name))
+        name: _evidence(machines.get(name), seen.get(name), answers.get(name), granted.get(name))
         for name in sorted(names, key=lambda name: _order(operator, name))
         if name not in hubs
     }
@@ -112,14 +111,18 @@ def _list_nodes(
 
 def _evidence(
     machine: Machine | None,
-    view: HubView | None,
+    seen: Sighting | None,
     answer: tuple[Answer, NodeStatus | None] | None,
-    root: Ed25519PrivateKey | None,
     overlay_ip: str | None,
 ) -> Evidence:
     kind, answered = answer or (Answer.UNKNOWN, None)
-    report = None if view is None or root is None else _verify_report(view, root)
+    view, report = (None, None) if seen is None else (seen.view, seen.report)
     return Evidence(_state(machine), view, report, kind, answered, overlay_ip)
+
+
+def _list_sightings(status: HubStatus | None, root: Ed25519PrivateKey | None) -> list[Sighting]:
+    views = [] if status is None else status.nodes
+    return [Sighting(view, None if root is None else _verify_report(view, root)) for view in views]
 
 
 def _verify_report(view: HubView, root: Ed25519PrivateKey) -> NodeStatus | None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spokewire.cloud.provider import Machine, MachineState
-from spokewire.network.addresses import AddressPlan, assign_numbers
-from spokewire.network.documents import AccessRule, Grant, Settings
+from spokewire.network.addresses import FIRST_HUB, FIRST_NODE, HUB_ROOM, AddressPlan, assign_numbers
+from spokewire.network.documents import AccessRule, Grant, HubPolicy, Settings
 from spokewire.network.names import MachineName, NetworkId, natural_order
 from spokewire.network.roster import Roster
 from spokewire.network.spec import MachineSpec, NetworkSpec, ProviderName
@@ -74,15 +74,11 @@ def plan_deploy(spec: NetworkSpec, observed: Observed) -> Plan:
     actions = [action for action in planned if action is not None]
     wanted = {machine.name for machine in spec.machines}
     gone = [name for name in observed.machines if name not in wanted]
-    joined = [] if observed.roster is None else [m.name for m in observed.roster.members(observed.now)]
-    gone += [name for name in joined if name not in wanted and name not in gone]
+    members = [] if observed.roster is None else observed.roster.members(observed.now)
+    roles = {m.name: str(m.grant.role) for m in members} | {m.name: m.role for m in observed.machines.values()}
+    gone += [member.name for member in members if member.name not in wanted and member.name not in gone]
     actions += [
-        Action(
-            Verb.DESTROY,
-            name,
-            observed.machines[name].role if name in observed.machines else "node",
-            "the spec no longer wants it",
-        )
+        Action(Verb.DESTROY, name, roles[name], "the spec no longer wants it")
         for name in sorted(gone, key=natural_order)
     ]
     actions += [
@@ -111,6 +107,8 @@ def plan_settings(
         revoked=frozenset() if current is None else current.revoked,
         removed=({} if current is None else current.removed) | {name: int(now * 1000) for name in removed},
         access=access_rules(spec),
+        hubs=hub_policies(spec),
+        direct=spec.direct,
     )
 
 
@@ -119,7 +117,29 @@ def plan_numbers(spec: NetworkSpec, plan: AddressPlan, grants: Mapping[MachineNa
     wanted = {machine.name: machine.role for machine in spec.machines}
     room = _host_numbers(spec)
     taken = {n: g.number for n, g in grants.items() if g.role == wanted.get(n) and g.number in room}
-    return assign_numbers(plan, [hub.name for hub in spec.hubs], [node.name for node in spec.nodes], taken)
+    leaving = _find_leaving(spec, grants)
+    numbers = assign_numbers(plan, [hub.name for hub in spec.hubs], [node.name for node in spec.nodes], leaving | taken)
+    return {name: number for name, number in numbers.items() if name in wanted}
+
+
+def _find_leaving(spec: NetworkSpec, grants: Mapping[MachineName, Grant]) -> dict[MachineName, int]:
+    """The numbers of hubs that are to go, while there are enough others.
+
+    A hub that takes the place of another must not take its address before everybody has left it.
+    """
+    wanted = {machine.name for machine in spec.machines}
+    leaving = {
+        name: grant.number
+        for name, grant in grants.items()
+        if grant.role == "hub" and name not in wanted and FIRST_HUB <= grant.number < FIRST_NODE
+    }
+    return leaving if len(set(leaving.values())) + len(spec.hubs) <= HUB_ROOM else {}
+
+
+def hub_policies(spec: NetworkSpec) -> dict[str, HubPolicy]:
+    """How hubs are used, as settings carry it: those that are used like any other are left out."""
+    policies = {str(hub.name): HubPolicy(weight=hub.weight, drain=hub.drain) for hub in spec.hubs}
+    return {name: policy for name, policy in policies.items() if policy != HubPolicy()}
 
 
 def access_rules(spec: NetworkSpec) -> tuple[AccessRule, ...]:
@@ -188,6 +208,8 @@ def _settings_reason(spec: NetworkSpec, current: Settings | None, *, known: bool
             ("address plan", current.cidr, spec.cidr),
             ("relay mode", current.relay, spec.relay),
             ("access rules", current.access, access_rules(spec)),
+            ("weights and drains of hubs", current.hubs, hub_policies(spec)),
+            ("direct paths", current.direct, spec.direct),
         )
         if old != new
     ]

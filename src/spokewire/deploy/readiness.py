@@ -16,8 +16,7 @@ def find_delay(node: NodeOverview, overview: NetworkOverview) -> str:
         return ""
     if node.state not in ALIVE:
         return node.reason
-    newest = max((hub.settings_version or 0 for hub in overview.hubs), default=0)
-    if (node.settings_version or 0) < newest:
+    if node.name in find_old_settings(overview):
         return "the newest settings are not in force there yet"
     seen = {peer.name: peer.state for peer in node.peers}
     others = [
@@ -25,3 +24,10 @@ def find_delay(node: NodeOverview, overview: NetworkOverview) -> str:
     ]
     awaited = [name for name in others if seen.get(name, State.STARTING) is State.STARTING]
     return f"no echo from {', '.join(awaited)} yet" if awaited else ""
+
+
+def find_old_settings(overview: NetworkOverview) -> list[str]:
+    """The nodes that are alive and on which the newest settings of any hub are not in force yet."""
+    newest = max((hub.settings_version or 0 for hub in overview.hubs), default=0)
+    alive = [node for node in overview.nodes if node.agent and node.state in ALIVE]
+    return [node.name for node in alive if (node.settings_version or 0) < newest]

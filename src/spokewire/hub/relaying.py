@@ -12,6 +12,7 @@ from spokewire.host import clock, files, sysctl
 from spokewire.host.journal import Journal
 from spokewire.host.logs import log
 from spokewire.host.loops import sleep_or_wake
+from spokewire.host.turns import Turns
 from spokewire.network.families import find_mixed
 from spokewire.network.names import WireGuardKey
 from spokewire.network.roster import Roster
@@ -47,7 +48,13 @@ class Relaying:
     """The switch of one hub with its tap and its tables."""
 
     def __init__(
-        self, network: str, hub_key: WireGuardKey, folder: Path, journal: Journal, read_endpoints: ReadEndpoints
+        self,
+        network: str,
+        hub_key: WireGuardKey,
+        folder: Path,
+        journal: Journal,
+        read_endpoints: ReadEndpoints,
+        turns: Turns,
     ) -> None:
         self.switch = Switch(base64.b64decode(hub_key))
         self._tables = Tables(network)
@@ -68,6 +75,7 @@ class Relaying:
         self._changed = False
         self.unsaved: SpokewireError | None = None
         """Why the labels could not be saved last time; None if they were."""
+        self._turns = turns
         self.dropped = 0
         """Handshakes that were dropped unread because too many waited."""
 
@@ -130,6 +138,7 @@ class Relaying:
                 await self.look()
             except SpokewireError as error:
                 log.warning("endpoints not read", code=error.code, error=error.message)
+            self._turns.note("relay endpoints")
             await asyncio.sleep(LEAST_INTERVAL_S)
             await sleep_or_wake(POLL_INTERVAL_S - LEAST_INTERVAL_S, self._look_now)
             await asyncio.sleep(SETTLE_S)
@@ -152,6 +161,7 @@ class Relaying:
         while True:
             await asyncio.sleep(SAVE_INTERVAL_S * max(1.0, self.switch.label_count / LABELS_PER_SAVE))
             self.switch.expire(clock.steady())
+            self._turns.note("relay labels")
             if self._changed:
                 self._changed = False
                 try:
@@ -178,6 +188,11 @@ class Relaying:
             return []
         issue = find_mixed(hub, {node.name: node.endpoint for node in nodes}, self._mixed_since)
         return [] if issue is None else [issue]
+
+    def clock_set(self, jump_s: float) -> None:
+        """The wall clock was set: what began before is told by the clock as it is now."""
+        if self._mixed_since is not None:
+            self._mixed_since += jump_s
 
     def close(self) -> None:
         """Close the tap, in the loop's own thread."""

@@ -10,6 +10,8 @@ from spokewire.network.names import MachineName, NetworkId, natural_order
 
 FIRST_HUB = 1
 FIRST_NODE = 11
+HUB_ROOM = FIRST_NODE - FIRST_HUB
+"""How many hubs fit below the nodes, in every address plan."""
 LONGEST_PREFIX = 28
 """A /28 has room for 4 nodes; anything smaller for none worth having."""
 SHORTEST_PREFIX = 12
@@ -43,11 +45,6 @@ class AddressPlan:
         """How many nodes fit: every host number from FIRST_NODE, less the broadcast address."""
         return max(0, self.cidr.num_addresses - 1 - FIRST_NODE)
 
-    @property
-    def hub_room(self) -> int:
-        """How many hubs fit below the nodes."""
-        return FIRST_NODE - FIRST_HUB
-
 
 def derive_ula(network: NetworkId) -> IPv6Network:
     """Derive the network's IPv6 prefix, fdXX:XXXX:XXXX::/64, from its id (RFC 4193 section 3.2.2 asks for such a hash)."""
@@ -70,7 +67,7 @@ def assign_numbers(
     """
     numbers = dict(taken)
     used = set(taken.values())
-    for names, first, room in ((hubs, FIRST_HUB, plan.hub_room), (nodes, FIRST_NODE, plan.node_room)):
+    for names, first, room in ((hubs, FIRST_HUB, HUB_ROOM), (nodes, FIRST_NODE, plan.node_room)):
         new = sorted((name for name in names if name not in taken), key=natural_order)
         free = list(islice((number for number in range(first, first + room) if number not in used), len(new)))
         for position, name in enumerate(new):

@@ -3,7 +3,7 @@
 The kernel rewrites the addresses of a packet where they are; it does not turn a packet of one family into one of the other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from spokewire.errors import Code
 from spokewire.network.status import Issue
@@ -34,7 +34,7 @@ def find_mixed(hub: str, endpoints: Mapping[str, str | None], since: float) -> I
     )
 
 
-def list_names(names: list[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
     """Names for a sentence, not too many of them."""
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -5,9 +5,10 @@ The evidence: what the provider says, what the hub saw, what the node reports, a
 Three different faults have three different answers: a dead agent, a cut tunnel, a silent status server.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,14 +16,14 @@ from spokewire.errors import Code
 from spokewire.network.families import list_names, name_family
 from spokewire.network.health import Health
 from spokewire.network.names import MachineName
+from spokewire.network.redundancy import choose_hub, is_excused, sum_up_paths, tell_dead_hubs
 from spokewire.network.spec import MachineSpec, NetworkSpec
 from spokewire.network.status import HubStatus, HubView, Issue, NodeStatus, PeerStatus, State
+from spokewire.network.views import REPORT_FRESH_S
 
 ECHO_FRESH_S = 4.5
 """Echoes come once a second; this is the node's own limit for silence and one second for the way of the news."""
 MOST_PAIRS_TOLD = 5
-REPORT_FRESH_S = 8.0
-"""Reports come every two seconds; three may be late."""
 
 
 class Answer(StrEnum):
@@ -82,7 +83,10 @@ class HubOverview(_Shape):
 
 
 class NodeOverview(_Shape):
-    """One node, as `status --json` shows it. Ages come from the hub, round trip and loss from the node's own echoes to the hub."""
+    """One node, as `status --json` shows it.
+
+    Ages are the freshest that a hub tells; round trip and loss are of the node's own echoes to the hub that carries most of its pairs.
+    """
 
     name: str
     overlay_ip: str | None
@@ -90,6 +94,7 @@ class NodeOverview(_Shape):
     reason: str
     since: float | None = None
     path: str
+    """How its pairs go: "via hub-1", or several of them, the one of most pairs first: "via hub-1 +hub-2"."""
     rtt_ms: float | None = None
     loss_pct: float | None = None
     last_echo_age_s: float | None = None
@@ -97,6 +102,8 @@ class NodeOverview(_Shape):
     agent: bool = True
     settings_version: int | None = None
     """Of the settings in force there; None: the node has not told."""
+    hubs: list[PeerStatus] = Field(default_factory=list)
+    """What it says of each hub."""
     peers: list[PeerStatus] = Field(default_factory=list)
     issues: list[Issue] = Field(default_factory=list)
     monthly_usd: float | None = None
@@ -135,10 +142,13 @@ def judge_network(
         for name, evidence in nodes.items()
         if _exists(evidence.machine_state, evidence.view)
     ]
-    node_views = _blame_pairs(node_views)
-    for evidence in hubs.values():
-        if evidence.status is not None:
-            node_views = _blame_families(node_views, evidence.status)
+    absent = [name for name in hubs if name not in {hub.name for hub in hub_views}]
+    dead = {*absent, *(hub.name for hub in hub_views if hub.state is State.DISCONNECTED)}
+    node_views = _excuse_nodes(node_views, dead, nodes)
+    node_views = _blame_pairs(node_views, "the hub" if len(hub_views) == 1 else "a hub")
+    mixed = (hub.status for hub in hubs.values() if hub.status is not None and _find_mixed(hub.status) is not None)
+    for status in islice(mixed, 1):
+        node_views = _blame_families(node_views, status)
     missing = _find_missing(spec.hubs, {hub.name for hub in hub_views}) + _find_missing(
         spec.nodes, {node.name for node in node_views}
     )
@@ -176,29 +186,30 @@ def _judge_node(name: str, evidence: Evidence) -> NodeOverview:
     health = judge_evidence(evidence)
     view = evidence.view
     told = newest_words(evidence)
-    hub = None if told is None or not told.hubs else told.hubs[0]
+    hub = None if told is None or not told.hubs else choose_hub(told)
     return NodeOverview(
         name=name,
         overlay_ip=evidence.overlay_ip if view is None else view.overlay_ip,
         state=health.state,
         reason=health.reason,
         since=None if told is None or told.state is not health.state else told.since,
-        path="none" if hub is None else f"via {hub.name}",
+        path=sum_up_paths(told),
         rtt_ms=None if hub is None else hub.rtt_ms,
         loss_pct=None if hub is None else hub.loss_pct,
         last_echo_age_s=None if view is None else _rounded(view.last_echo_age_s),
         last_handshake_age_s=None if view is None else _rounded(view.last_handshake_age_s),
         agent=view is None or view.agent,
         settings_version=None if told is None else told.settings_version or None,
-        peers=[] if told is None else _list_peers(evidence, told),
+        hubs=[] if told is None else _list_others(evidence, told.hubs),
+        peers=[] if told is None else _list_others(evidence, told.peers),
         issues=[] if told is None else told.issues,
     )
 
 
-def _list_peers(evidence: Evidence, told: NodeStatus) -> list[PeerStatus]:
-    """What the node says of its peers. The ages in a report have grown since it was made."""
+def _list_others(evidence: Evidence, others: list[PeerStatus]) -> list[PeerStatus]:
+    """What the node says of its hubs, or of its peers. The ages in a report have grown since it was made."""
     if evidence.answered is not None:
-        return told.peers
+        return others
     age_s = None if evidence.view is None else evidence.view.report_age_s
     if age_s is None or not _reports(evidence, ECHO_FRESH_S):
         return []
@@ -207,7 +218,7 @@ def _list_peers(evidence: Evidence, told: NodeStatus) -> list[PeerStatus]:
         echo_age_s = None if peer.last_echo_age_s is None else peer.last_echo_age_s + age_s
         return peer.model_copy(update={"last_echo_age_s": _rounded(echo_age_s)})
 
-    return [aged(peer) for peer in told.peers]
+    return [aged(other) for other in others]
 
 
 def judge_evidence(evidence: Evidence) -> Health:
@@ -305,7 +316,21 @@ def newest_words(evidence: Evidence) -> NodeStatus | None:
     return evidence.report if _reports(evidence) else None
 
 
-def _blame_pairs(nodes: list[NodeOverview]) -> list[NodeOverview]:
+def _excuse_nodes(
+    nodes: list[NodeOverview], dead: Collection[str], evidence: Mapping[MachineName, Evidence]
+) -> list[NodeOverview]:
+    """A hub that is dead is told as such: the nodes that another hub carries are well. Their own status calls them degraded, for they can say no more."""
+
+    def judged(node: NodeOverview) -> NodeOverview:
+        told = newest_words(evidence[MachineName(node.name)])
+        if node.state is not State.DEGRADED or told is None or node.reason != told.reason or not is_excused(told, dead):
+            return node
+        return node.model_copy(update={"state": State.CONNECTED})
+
+    return [judged(node) for node in nodes]
+
+
+def _blame_pairs(nodes: list[NodeOverview], hub: str) -> list[NodeOverview]:
     """A pair that does not reach each other although both reach the hub is a fault of its own, and no node's silence."""
     connected = {node.name for node in nodes if node.state is State.CONNECTED}
 
@@ -313,7 +338,7 @@ def _blame_pairs(nodes: list[NodeOverview]) -> list[NodeOverview]:
         cut = [peer.name for peer in node.peers if peer.state is State.DISCONNECTED and peer.name in connected]
         if node.name not in connected or not cut:
             return node
-        reason = f"it does not reach {', '.join(cut)}, although both ends reach the hub"
+        reason = f"it does not reach {', '.join(cut)}, although both ends reach {hub}"
         return node.model_copy(update={"state": State.DEGRADED, "reason": reason})
 
     return [judged(node) for node in nodes]
@@ -321,7 +346,7 @@ def _blame_pairs(nodes: list[NodeOverview]) -> list[NodeOverview]:
 
 def _blame_families(nodes: list[NodeOverview], hub: HubStatus) -> list[NodeOverview]:
     """Nodes that a sealed hub cannot bring together are not well, however well each reaches the hub."""
-    issue = next((issue for issue in hub.issues if issue.code == Code.MIXED_FAMILY), None)
+    issue = _find_mixed(hub)
     present = {node.name for node in nodes if node.state is not State.DISCONNECTED}
     families = {view.name: name_family(view.endpoint) for view in hub.nodes if view.endpoint is not None}
 
@@ -338,6 +363,10 @@ def _blame_families(nodes: list[NodeOverview], hub: HubStatus) -> list[NodeOverv
         return node.model_copy(update=found)
 
     return [judged(node) for node in nodes]
+
+
+def _find_mixed(hub: HubStatus) -> Issue | None:
+    return next((issue for issue in hub.issues if issue.code == Code.MIXED_FAMILY), None)
 
 
 def _find_missing(wanted: Sequence[MachineSpec], present: set[str]) -> list[Missing]:
@@ -364,12 +393,16 @@ def _sum_up(hubs: Sequence[HubOverview], nodes: Sequence[NodeOverview], missing:
         unheard = _find_unheard(nodes)
         if unheard:
             return Health(State.STARTING, f"no echo has come back yet between {'; '.join(unheard)}")
-        return Health(State.CONNECTED, f"{len(nodes)} nodes and {len(hubs)} hub connected")
+        noun = "hub" if len(hubs) == 1 else "hubs"
+        return Health(State.CONNECTED, f"{len(nodes)} nodes and {len(hubs)} {noun} connected")
+    well = not any(node.state is not State.CONNECTED for node in nodes if node.agent)
+    dead = [hub.name for hub in hubs if hub.state is State.DISCONNECTED]
     reason = "; ".join(
         part
         for part in (
             f"not connected: {', '.join(wrong)}" if wrong else "",
             f"missing: {', '.join(absent)}" if absent else "",
+            tell_dead_hubs(dead, [hub.name for hub in hubs if hub.state is State.CONNECTED]) if well else "",
         )
         if part
     )

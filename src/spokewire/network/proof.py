@@ -45,6 +45,8 @@ class PairResult(BaseModel):
     checksum_ok: bool = False
     mbits: float | None = None
     """TCP throughput in Mbit/s; None unless bandwidth was asked for."""
+    path: str = ""
+    """How packets of `source` go to `target` by its own word; "" if it has not told."""
     error: str = ""
 
     @property

@@ -23,6 +23,8 @@ from spokewire.network.tables import Table, checked, one_of
 
 API_PORT = 443
 """TCP port of a hub's API unless the spec says another."""
+USUAL_WEIGHT = 10
+HIGHEST_WEIGHT = 100
 
 
 class Nat(StrEnum):
@@ -103,6 +105,7 @@ class NetworkTable(Table):
     name: NetworkNameText
     cidr: CidrText = IPv4Network("10.88.0.0/24")
     relay: Annotated[Relay, one_of(Relay)] = Relay.SEALED
+    direct: bool = False
 
 
 class HubTable(DropletKeys):
@@ -113,6 +116,8 @@ class HubTable(DropletKeys):
     address: AddressText | None = None
     family: Annotated[Family, one_of(Family)] | None = None
     api_port: int = Field(default=API_PORT, ge=1, le=65535)
+    weight: int = Field(default=USUAL_WEIGHT, ge=0, le=HIGHEST_WEIGHT)
+    drain: bool = False
     open_ports: tuple[PortText, ...] = Field(default=(), strict=False)
 
 
@@ -149,6 +154,10 @@ class MachineSpec:
     family: Family = Family.IPV4
     address: str | None = None
     api_port: int = API_PORT
+    weight: int = USUAL_WEIGHT
+    """Of a hub: how many pairs it carries, beside the other hubs' weights; 0: none while another hub works."""
+    drain: bool = False
+    """Of a hub: nothing new goes through it, and what goes through it moves away."""
     tags: tuple[str, ...] = ()
     open_ports: tuple[str, ...] = ()
     droplet: DropletSpec | None = None
@@ -166,6 +175,8 @@ class NetworkSpec:
     relay: Relay
     hubs: tuple[MachineSpec, ...]
     nodes: tuple[MachineSpec, ...]
+    direct: bool = False
+    """Whether nodes may look for direct paths to each other."""
     access: tuple[AccessTable, ...] = ()
     release: ReleaseTable = field(default_factory=ReleaseTable)
     digitalocean: EndpointTable | None = None

@@ -17,6 +17,7 @@ from spokewire.network.cloudspec import (
     make_cvm,
     make_droplet,
 )
+from spokewire.network.hubspec import check_direct, check_hub_count
 from spokewire.network.names import MACHINE_NAME_RULE, MachineName, NetworkId, is_machine_name
 from spokewire.network.spec import (
     AccessTable,
@@ -53,6 +54,7 @@ def parse_spec(text: str) -> NetworkSpec:
         name: read_table(EndpointTable, data[name], name, faults) for name in ("digitalocean", "phala") if name in data
     }
     faults += [Fault(shorten(key), "unknown", f"one of {', '.join(_TABLES)}") for key in data if key not in _TABLES]
+    faults += check_direct(network)
     faults += _check_hubs(hubs, data.get("hubs"))
     faults += _check_nodes(nodes)
     faults += _check_release(release, hubs, nodes)
@@ -67,6 +69,7 @@ def parse_spec(text: str) -> NetworkSpec:
         relay=network.table.relay,
         hubs=tuple(_hub(hub.table) for hub in hubs),
         nodes=tuple(machine for node in nodes for machine in _expand(node.table)),
+        direct=network.table.direct,
         access=tuple(rule.table for rule in access),
         release=ReleaseTable() if release is None else release.table,
         **{name: cloud.table for name, cloud in clouds.items() if cloud is not None},
@@ -81,9 +84,7 @@ def _invalid(faults: list[Fault]) -> InputError:
 
 
 def _check_hubs(hubs: list[Read[HubTable]], written: Any) -> list[Fault]:
-    faults = []
-    if isinstance(written, list) and len(written) < 1:
-        faults.append(Fault("hubs", f"{len(written)} hubs", "exactly one: several hubs are not supported yet"))
+    faults = check_hub_count(hubs, written)
     for hub in hubs:
         if not hub.is_sound("provider", "address"):
             continue
@@ -264,6 +265,8 @@ def _hub(table: HubTable) -> MachineSpec:
         address=table.address,
         family=table.family or Family.IPV4,
         api_port=table.api_port,
+        weight=table.weight,
+        drain=table.drain,
         open_ports=table.open_ports,
         droplet=make_droplet(table) if table.provider is ProviderName.DIGITALOCEAN else None,
     )

@@ -9,13 +9,13 @@ from spokewire.errors import SpokewireError
 from spokewire.host import clock, files
 from spokewire.host.identity import Identity
 from spokewire.host.logs import log
+from spokewire.host.turns import Turns
 from spokewire.network.events import EventCode, SubjectKind
 from spokewire.network.health import Health, judge_node
 from spokewire.network.names import WireGuardKey
 from spokewire.network.roster import Roster
 from spokewire.network.status import Fix, Issue, NodeStatus, PeerStatus, State, WireGuardStatus
-from spokewire.node.late import find_late, tell_overdue
-from spokewire.node.probe import Watched
+from spokewire.node.watched import Watched
 
 _VERSION = version("spokewire")
 
@@ -50,8 +50,7 @@ class Board:
     """By the loop that found it."""
     roster_age_s: Callable[[], float | None] = lambda: None
     started_at: float = field(default_factory=clock.wall)
-    _turned: dict[str, float] = field(default_factory=dict)
-    """When each loop turned last, in monotonic seconds."""
+    turns: Turns = field(default_factory=Turns)
     _health: Health = field(default_factory=lambda: Health(State.STARTING, "the agent is starting"))
     _since: float = field(default_factory=clock.wall)
 
@@ -63,7 +62,7 @@ class Board:
 
         def note(error: SpokewireError | None) -> None:
             if turns:
-                self._turned[loop] = clock.monotonic()
+                self.turns.note(loop)
             if error is None:
                 self.issues.pop(loop, None)
                 return
@@ -118,21 +117,17 @@ class Board:
             issues=[
                 *self.issues.values(),
                 *([] if problem is None else [problem]),
-                *find_late(self._ages(), clock.wall()),
+                *self.turns.issues(),
             ],
             fixes=list(self.fixes),
             settings_version=self.settings_version,
             roster_age_s=_rounded(self.roster_age_s()),
-            loops={loop: round(age_s, 1) for loop, age_s in self._ages().items()},
+            loops={loop: round(age_s, 1) for loop, age_s in self.turns.ages().items()},
             disk_free_gb=round(files.free_gigabytes(self.state_folder), 3),
             time=clock.wall(),
             started_at=self.started_at,
             version=_VERSION,
         )
-
-    def overdue(self) -> str:
-        """Which loops hang beyond hope, as a sentence; "" if none does."""
-        return tell_overdue(self._ages())
 
     def judge(self) -> tuple[list[PeerStatus], list[PeerStatus], Health]:
         """Judge this node by its hubs and peers, as they are now; return all three."""
@@ -146,10 +141,6 @@ class Board:
             name = "" if self.identity is None else self.identity.token.grant.name
             self.note_change(self._since, name, "node", before.state, health.state, health.reason)
         return hubs, peers, health
-
-    def _ages(self) -> dict[str, float]:
-        now = clock.monotonic()
-        return {loop: now - turned for loop, turned in self._turned.items()}
 
     def _look(self) -> tuple[list[PeerStatus], list[PeerStatus]]:
         if self.roster is None or self.roster.plan is None:

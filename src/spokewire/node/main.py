@@ -34,12 +34,13 @@ from spokewire.node.firewall import plan_rules
 from spokewire.node.fixes import Fixes
 from spokewire.node.history import History
 from spokewire.node.paths import Paths
-from spokewire.node.probe import Prober, Watched
+from spokewire.node.probe import Prober
 from spokewire.node.silence import SilenceWatch
 from spokewire.node.sync import RosterFile, Sync
 from spokewire.node.targets import plan_targets
 from spokewire.node.tests import Tests
 from spokewire.node.transfer import TransferService
+from spokewire.node.watched import Watched
 from spokewire.wireguard.tunnel import Repair, Tunnel, load_or_make_key
 
 RECONCILE_INTERVAL_S = 2.0
@@ -321,7 +322,7 @@ async def run(settings: Settings) -> None:
             lock.release()
 
     parts = {
-        "watchdog": Watchdog(board.overdue).run(),
+        "watchdog": Watchdog(board.turns.overdue).run(),
         "status": listener.serve(app, MAX_CONNECTIONS),
         "node": live(),
     }

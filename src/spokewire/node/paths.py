@@ -27,7 +27,8 @@ from spokewire.network.signal import MAX_HUBS, LegTold, Signal, format_signal, p
 from spokewire.network.spec import Relay
 from spokewire.network.status import State
 from spokewire.network.topology import Choice
-from spokewire.node.probe import Prober, Watched
+from spokewire.node.probe import Prober
+from spokewire.node.watched import Watched
 
 WHOLE_INTERVAL_S = 2.0
 """From one look at every pair to the next; one whose echoes are missing is looked at at once."""
@@ -102,9 +103,22 @@ class Paths:
 
     def step(self) -> None:
         """Look at the hubs, and at those pairs that may need another path."""
-        if not self._pairs:
+        if self._pairs:
+            self._look()
+        else:
             self.choices = {}
-            return
+        self._prober.service.active_hub = self._find_active()
+
+    def _find_active(self) -> int:
+        """In routed mode, the host number of the hub that all our packets go through: the hubs send each other's to us there. Else 0."""
+        settings = None if self._roster is None else self._roster.settings
+        if settings is None or settings.relay is not Relay.ROUTED or not self._hubs:
+            return 0
+        own = self._pairs.get(MachineName(self._me.name))
+        hub = self._hubs.get(own.path.hub) if own is not None else None
+        return (hub or next(iter(self._hubs.values()))).grant.number
+
+    def _look(self) -> None:
         now = clock.monotonic()
         watched = self._by_name()
         legs = self._look_at_legs(watched, now)

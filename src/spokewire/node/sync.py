@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spokewire.api.client import HubClient, connect
 from spokewire.api.client import Identity as Caller
-from spokewire.errors import Code, SpokewireError, TemporaryError
+from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
 from spokewire.host import clock, files
 from spokewire.host.identity import Identity
 from spokewire.host.logs import log
@@ -18,6 +18,7 @@ from spokewire.network.clocks import Told
 from spokewire.network.documents import Member
 from spokewire.network.names import MachineName
 from spokewire.network.roster import Merge, Roster, merge
+from spokewire.node.offers import Offers
 
 LONGEST_BACKOFF_S = 1.0
 """A hub that comes back is found again within a second or so; to one that is away, a try a second costs nothing."""
@@ -148,7 +149,7 @@ class Sync:
         await repeat(f"sync {urls[0]}", step, 0.0, report=report, backoff=Backoff(longest_s=LONGEST_BACKOFF_S))
 
     async def _listen(self, client: HubClient) -> None:
-        heard = False
+        heard, offers = False, Offers(clock.monotonic())
         async with aclosing(client.stream_roster()) as lines:
             async for line in lines:
                 self.take(line.documents)
@@ -159,6 +160,8 @@ class Sync:
                 self.doubled(client.member, line.clone)
                 for request in line.tests:
                     self._test(request, client)
+                offers.hear(line.documents)
+                await self._offer_records(client, offers)
 
     async def _offer_settings(self, client: HubClient) -> None:
         """Hand our settings to the hub: one that lost its disk, or was kept in the dark, learns them from us."""
@@ -169,6 +172,20 @@ class Sync:
         except SpokewireError as error:
             if error.code is not Code.DOCUMENT_STALE:
                 raise
+
+    async def _offer_records(self, client: HubClient, offers: Offers) -> None:
+        """Hand in records that the hub does not tell, though we know them: those of stock clients, of other hubs, and newer ones."""
+        records = (member.text for member in self.roster.members(clock.wall()))
+        for text in offers.choose(records, clock.monotonic()):
+            try:
+                await client.submit_record(text)
+            except InputError as error:
+                log.info("hub refuses a record that we know", hub=client.member.name, code=error.code)
+            except SpokewireError as error:
+                # It is offered again; whether the hub is still there is for its stream to tell.
+                log.info("record not handed in", hub=client.member.name, code=error.code)
+                return
+            offers.hear([text])
 
     def _find_urls(self) -> list[tuple[str, ...]]:
         """The URLs of each hub: those of its record before those that our token remembers."""

@@ -13,6 +13,7 @@ from spokewire.host import clock, files, keys, processes, sysctl
 from spokewire.host.journal import Journal
 from spokewire.host.links import Links
 from spokewire.host.logs import log
+from spokewire.network.handshakes import Arrivals
 from spokewire.network.ladder import Deafness, is_deaf
 from spokewire.network.names import WireGuardKey
 from spokewire.network.status import WireGuardStatus
@@ -69,6 +70,8 @@ class Tunnel:
         self.interface = interface
         self.observed: InterfaceObserved | None = None
         """What the last `reconcile` saw after its changes."""
+        self.observed_at = 0.0
+        """When we looked last, in monotonic seconds."""
         self.implementation: Implementation | None = None
         self._key_file = key_file
         self._checked: IPv4Network | None = None
@@ -169,6 +172,17 @@ class Tunnel:
             except SpokewireError:
                 log.debug("interface not seen", interface=self.interface)
 
+    async def count(self) -> dict[WireGuardKey, Arrivals]:
+        """Look again, and tell what has been received from each peer since it was added."""
+        async with self._changing:
+            await asyncio.to_thread(self.refresh)
+        return self.arrivals()
+
+    def arrivals(self) -> dict[WireGuardKey, Arrivals]:
+        """What has been received from each peer since it was added, as of the last look."""
+        peers = {} if self.observed is None else self.observed.peers
+        return {key: Arrivals(self.observed_at, peer.received_bytes) for key, peer in peers.items()}
+
     def status(self) -> WireGuardStatus | None:
         """The interface in a few numbers; None before the first `reconcile`."""
         if self.observed is None or self.implementation is None:
@@ -249,9 +263,11 @@ class Tunnel:
         return done
 
     def _observe(self) -> InterfaceObserved:
+        begun_at = clock.monotonic()
         observed = self._asking(lambda limit_s: tool.observe(self.interface, limit_s))
         handshakes = {key: peer.last_handshake_at for key, peer in observed.peers.items()}
         self._ages.note(handshakes, *clock.read())
+        self.observed_at = begun_at
         self._places |= {key: peer.endpoint for key, peer in observed.peers.items() if peer.endpoint is not None}
         return observed
 

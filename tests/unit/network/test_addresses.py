@@ -2,7 +2,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
-from spokewire.network.addresses import AddressPlan, assign_numbers, derive_ula, is_usable
+from spokewire.network.addresses import HUB_ROOM, AddressPlan, assign_numbers, derive_ula, is_usable
 from spokewire.network.names import MachineName, NetworkId
 
 PLAN = AddressPlan(IPv4Network("10.88.0.0/24"), IPv6Network("fd00:1:2:3::/64"))
@@ -50,7 +50,7 @@ def test_a_number_that_was_given_back_is_used_again() -> None:
 def test_a_plan_has_room_for_all_numbers_from_11_but_the_broadcast_address(cidr: str, nodes: int) -> None:
     plan = AddressPlan(IPv4Network(cidr), PLAN.ula)
     assert plan.node_room == nodes
-    assert plan.hub_room == 10
+    assert HUB_ROOM == 10
     assert plan.address(10 + nodes) == plan.cidr.broadcast_address - 1
 
 

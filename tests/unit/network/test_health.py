@@ -122,6 +122,9 @@ HUB = make_peer("hub-1")
 LOSSY = make_peer("hub-1", State.DEGRADED)
 DEAD = make_peer("hub-1", State.DISCONNECTED)
 YOUNG = make_peer("hub-1", State.STARTING)
+DEAD_2 = make_peer("hub-2", State.DISCONNECTED)
+LOSSY_2 = make_peer("hub-2", State.DEGRADED)
+YOUNG_2 = make_peer("hub-2", State.STARTING)
 SILENT = [make_peer("node-2", State.DISCONNECTED), make_peer("node-3", State.DISCONNECTED)]
 
 
@@ -134,7 +137,13 @@ SILENT = [make_peer("node-2", State.DISCONNECTED), make_peer("node-3", State.DIS
         ([HUB], [SILENT[0], make_peer("node-3")], "", State.CONNECTED, "echoes come back"),
         ([HUB], SILENT, "", State.DEGRADED, "the hub answers, but none of 2 peers does"),
         ([LOSSY], [], "", State.DEGRADED, "hub-1: hub-1 is degraded"),
-        ([HUB, make_peer("hub-2", State.DISCONNECTED)], [], "", State.DEGRADED, "hub-2: hub-2 is disconnected"),
+        ([HUB, DEAD_2], [], "", State.DEGRADED, "hub-2: hub-2 is disconnected"),
+        ([HUB, DEAD_2], [], "", State.DEGRADED, "hub-2 is disconnected; echoes come back from hub-1"),
+        ([HUB, DEAD_2], SILENT, "", State.DEGRADED, "hub-1 answers, but none of 2 peers does"),
+        ([HUB, YOUNG_2], [], "", State.CONNECTED, "echoes come back from hub-1"),
+        ([LOSSY, DEAD_2], [], "", State.DEGRADED, "hub-1: hub-1 is degraded; hub-2: hub-2 is disconnected"),
+        ([HUB, LOSSY_2], [], "", State.DEGRADED, "hub-2: hub-2 is degraded; echoes come back from hub-1"),
+        ([DEAD, DEAD_2], [], "", State.DISCONNECTED, "; hub-2: hub-2 is disconnected"),
         ([DEAD], [], "", State.DISCONNECTED, "hub-1: hub-1 is disconnected"),
         ([DEAD], [make_peer(), *SILENT], "", State.DEGRADED, "; echoes come back from 1 of 3 peers"),
         ([DEAD], SILENT, "", State.DISCONNECTED, "hub-1: hub-1 is disconnected"),
