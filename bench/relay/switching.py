@@ -67,7 +67,7 @@ class Bench:
         self._tap.open()
         self._tap.know(labels.sources())
         self._tables.create(labels.OUTSIDE)
-        self._tables.place(labels.sources(), labels.endpoints())
+        self._tables.place(labels.sources(), labels.endpoints().items())
         for begin in range(0, len(traffic.labels), _BATCH):
             self._tables.install((install, _LIFETIME_S) for install in traffic.labels[begin : begin + _BATCH])
             self._tables.commit()

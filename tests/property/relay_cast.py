@@ -40,8 +40,8 @@ reports = st.dictionaries(numbers, st.sampled_from(PLACES), max_size=3)
 def describe(decision: object) -> Outcome:
     """The switch's decision in the oracle's words."""
     match decision:
-        case Forward(to, install):
-            return Passed((to.address, to.port), None if install is None else _tell(install))
+        case Forward((to,), installs, False):
+            return Passed((to.address, to.port), next(map(_tell, installs), None))
         case Install():
             return Noted(_tell(decision))
         case ForHub():

@@ -243,17 +243,17 @@ class SwitchAndModel(RuleBasedStateMachine):
     def send_data(self, speaker: int, index: int) -> None:
         """The kernel's way: source endpoint, then label, then the target's endpoint. It must end at whoever announced that index to the sender."""
         source = self.where(speaker)
-        sender = self.switch.sources.get(Endpoint(*source))
+        sender = self.switch.places.sources.get(Endpoint(*source))
         found = None if sender is None else self.kernel.get(Label(sender, Index(index)))
         target = found[0] if found is not None and found[1] > self.now else None
         wanted = self.model.live_labels(self.now).get((self.model.who_is_at(source) or 0, index))
         assert target == wanted
-        assert self.switch.endpoints.get(target or 0) == self.endpoint_of(wanted)
+        assert self.switch.places.endpoints.get(target or 0) == self.endpoint_of(wanted)
 
     @invariant()
     def places_are_the_same(self) -> None:
-        assert {n: (e.address, e.port) for n, e in self.switch.endpoints.items()} == self.model.places
-        assert {n: e for e, n in self.switch.sources.items()} == self.switch.endpoints
+        assert {n: (e.address, e.port) for n, e in self.switch.places.endpoints.items()} == self.model.places
+        assert {n: e for e, n in self.switch.places.sources.items()} == self.switch.places.endpoints
 
     @invariant()
     def live_labels_are_the_same_in_the_switch_in_the_kernel_and_in_the_model(self) -> None:
@@ -286,9 +286,9 @@ class SwitchAndModel(RuleBasedStateMachine):
         wanted = self.model.hear(said, source, self.now)
         decision = self.switch.handle(said.packet, Endpoint(*source), self.now)
         assert describe(decision) == wanted
-        install = decision.install if isinstance(decision, Forward) else decision
-        if isinstance(install, Install):
-            self.kernel[install.label] = (install.target, self.now + 240)
+        for install in decision.installs if isinstance(decision, Forward) else (decision,):
+            if isinstance(install, Install):
+                self.kernel[install.label] = (install.target, self.now + 240)
         return said
 
     def pick_label(self, pick: int) -> tuple[tuple[int, int], int]:

@@ -24,11 +24,12 @@ from spokewire.hub.disk import Disk
 from spokewire.hub.firewall import plan_rules
 from spokewire.hub.membership import Membership
 from spokewire.hub.record import Settings, describe_hub, load_or_make_certificate
-from spokewire.hub.relaying import Relaying
+from spokewire.hub.relaying import Relaying, Senses
 from spokewire.hub.reports import Reports
 from spokewire.hub.standing import Standing
 from spokewire.hub.store import Store
 from spokewire.hub.tests import Tests
+from spokewire.hub.whereabouts import Whereabouts
 from spokewire.network.names import WireGuardKey, interface_name
 from spokewire.network.roster import Roster
 from spokewire.network.spec import Relay
@@ -40,8 +41,6 @@ from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
 VERSION = version_of("spokewire")
 RECONCILE_INTERVAL_S = 2.0
 MAX_CONNECTIONS = 4096
-SESSION_S = 180.0
-"""No session of WireGuard's is older (REJECT_AFTER_TIME, paper section 6.1); a node's keepalives renew it before."""
 
 
 class Hub:
@@ -61,16 +60,20 @@ class Hub:
         self.interface = interface_name(self._grant.network_name)
         self.tunnel = Tunnel(self.interface, identity.key_file, self._public_key, self.journal)
         self.firewall = Firewall(self._grant.network_name, self.journal)
+        self.whereabouts = Whereabouts(self.tunnel, self.reports)
         self.turns = Turns()
         self.relaying = Relaying(
-            self._grant.network_name, self._public_key, identity.folder, self.journal, self._read_endpoints, self.turns
+            self._grant.network_name,
+            self._public_key,
+            identity.folder,
+            self.journal,
+            Senses(self.whereabouts.read_endpoints, self.whereabouts.find_away),
+            self.turns,
         )
         self.disk = Disk(identity.folder, store, lambda: self.relaying.unsaved)
-        self.echo = EchoService(asked=self.reports.note_echo, find_endpoint=self._find_endpoint)
+        self.echo = EchoService(asked=self.reports.note_echo, find_endpoint=self.whereabouts.find_endpoint)
         self.callers = Callers(self.membership, self.reports, self.tunnel, self.echo, self._clock_set)
         self._echo_address = ""
-        self._keys: dict[str, WireGuardKey] = {}
-        """Of the nodes, by overlay address."""
         self.standing = Standing(self.callers.guests, lambda: self.membership.roster.settings is not None)
         self._merging: Issue | None = None
         self._started_at = clock.wall()
@@ -119,8 +122,7 @@ class Hub:
             await self.relaying.stop()
         self.membership.applied(version)
         members = roster.nodes(now)
-        self._keys = {str(plan.address(m.grant.number)): WireGuardKey(m.record.wireguard_key) for m in members}
-        self.reports.forget({m.name for m in members}, set(self._keys))
+        self.reports.forget({m.name for m in members}, self.whereabouts.know(members, plan))
 
     async def watch_device(self) -> None:
         """Look again as soon as the user-space device dies."""
@@ -149,22 +151,6 @@ class Hub:
                 hint=f"Switch it off: ethtool -K {nic} {' '.join(f'{feature} off' for feature in features)}.",
                 since=clock.wall(),
             )
-
-    def _read_endpoints(self) -> dict[WireGuardKey, str]:
-        """Where the nodes are that are there: what WireGuard remembers of one whose session is over is no place to defend against another."""
-        self.tunnel.refresh()
-        peers = {} if self.tunnel.observed is None else self.tunnel.observed.peers
-        ages = {key: self.tunnel.handshake_age_s(key) for key in peers}
-        return {
-            key: peer.endpoint
-            for key, peer in peers.items()
-            if peer.endpoint is not None and ((age := ages[key]) is None or age <= SESSION_S)
-        }
-
-    def _find_endpoint(self, overlay_address: str) -> str | None:
-        """From where WireGuard hears a node, for the node itself: it is behind a NAT and cannot know."""
-        key = self._keys.get(overlay_address)
-        return None if key is None else self.tunnel.endpoint(key)
 
     async def refresh(self) -> None:
         """Look at the tunnel now: the operator asks."""
@@ -287,6 +273,7 @@ async def run(settings: Settings) -> None:
         "changes": watch_changes(hub.membership.changed.set),
         "callers": repeat("callers", hub.callers.step, callers.STEP_S, report=partial(hub.turns.note, "callers")),
         "relay endpoints": hub.relaying.follow(),
+        "relay trunks": hub.relaying.follow_hubs(),
         "relay handshakes": hub.relaying.forward(),
         "relay labels": hub.relaying.save(),
     }

@@ -162,6 +162,12 @@ def is_leg_alive(trail: Trail, state: State, other_answered_at: float | None, no
     return not (is_missing and other_answered_at is not None and since is not None and other_answered_at > since)
 
 
+def is_direct_silent(trail: Trail, now: float) -> bool:
+    """Whether a direct path carries nothing any more, one way or both."""
+    since = trail.unanswered_since
+    return since is not None and trail.unanswered >= LEAST_MISSING and now - since >= MISSING_S
+
+
 def find_silence(trail: Trail, now: float, *, leads: bool) -> float | None:
     """Since when a peer's echoes are unanswered; None if that means nothing yet. `leads`: whether this end decides what is better."""
     since = trail.unanswered_since

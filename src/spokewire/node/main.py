@@ -20,20 +20,18 @@ from spokewire.network.clones import describe_clone
 from spokewire.network.documents import Member, Report, sign
 from spokewire.network.events import EventCode, SubjectKind
 from spokewire.network.health import Health
-from spokewire.network.names import MachineName, WireGuardKey, interface_name
-from spokewire.network.paths import Path
+from spokewire.network.names import WireGuardKey, interface_name
 from spokewire.network.roster import Roster
 from spokewire.network.rules import plan_admission
 from spokewire.network.status import State
-from spokewire.network.topology import Choice, InterfaceSpec, plan_node
-from spokewire.node import announcing, clocks, mtu, server
-from spokewire.node.announcing import Announcer
+from spokewire.network.topology import InterfaceSpec, plan_node
+from spokewire.node import clocks, mtu, server
 from spokewire.node.board import Board
 from spokewire.node.clocks import ClockWatch
 from spokewire.node.firewall import plan_rules
 from spokewire.node.fixes import Fixes
 from spokewire.node.history import History
-from spokewire.node.paths import Paths
+from spokewire.node.pathfinding import Pathfinder
 from spokewire.node.probe import Prober
 from spokewire.node.silence import SilenceWatch
 from spokewire.node.sync import RosterFile, Sync
@@ -92,10 +90,15 @@ class Node:
         self._look_again, self._report_now = self.silence.look_again, self.silence.report_now
         self.clocks = ClockWatch(self._grant.name, self.prober, board, self.fixes, lambda: self.sync.told)
         self.path_mtu = mtu.PathMtu(self.prober.service, self.tunnel.lifted, board, self.fixes, self._look_again)
-        self.paths = Paths(self._grant, self.prober, self.tunnel.endpoint)
-        self.paths.note_event, self.paths.moved = history.note_event, self._moved
-        self.announcer = Announcer(self.tunnel.endpoint, self.tunnel.port)
-        board.find_path = self.paths.find_path
+        self.pathfinder = Pathfinder(self._grant, self.prober, self.tunnel)
+        self.paths = self.pathfinder.paths
+        self.paths.note_event, self.paths.moved, board.find_path = (
+            history.note_event,
+            self._moved,
+            self.paths.find_path,
+        )
+        self._to_greet: set[WireGuardKey] = set()
+        """Peers that take another path: the first packet on it tells them."""
         self._wanted: tuple[InterfaceSpec, str] | None = None
         self._address = ""
         board.identity, board.roster, board.fixes = identity, roster, self.fixes.newest
@@ -113,7 +116,9 @@ class Node:
             self.prober.watch({})
             self._board.watched = self.prober.watched
         self._refuse_expired(roster, now)
-        wanted = self.path_mtu.fit(plan_node(roster, self._grant, now, self._choose_paths(roster, now)))
+        wanted = self.path_mtu.fit(
+            plan_node(roster, self._grant, now, self.pathfinder.choose(roster, self.sync.me, now))
+        )
         plan = roster.plan
         if wanted is None or plan is None:
             return
@@ -135,17 +140,13 @@ class Node:
             await self.transfer.open(address)
             self._address = address
         before = {watched.name for watched in self.prober.watched.values()}
-        self.prober.watch(plan_targets(roster.members(now), self._grant, wanted, plan), forced)
+        greeted, self._to_greet = self._to_greet, set()
+        self.prober.watch(plan_targets(roster.members(now), self._grant, wanted, plan), forced | greeted)
         for name in before - {watched.name for watched in self.prober.watched.values()}:
             self.history.note_event(now, EventCode.MACHINE_LEFT, name, f"{name} is no longer in the roster")
         self.prober.note_traffic(self.tunnel.traffic())
         self.path_mtu.watch(self.prober.watched)
         self._board.watched, self._board.settings_version = self.prober.watched, roster.version
-
-    def _choose_paths(self, roster: Roster, now: float) -> dict[MachineName, Choice]:
-        self.paths.know(roster, self.sync.me, now)
-        self.announcer.know(roster.hubs(now))
-        return self.paths.choices
 
     def _note_repairs(self, repairs: Sequence[Repair]) -> None:
         for repair in repairs:
@@ -166,7 +167,7 @@ class Node:
             await asyncio.sleep(RECONCILE_INTERVAL_S)
 
     async def summarise(self) -> None:
-        """Hand a summary of the echoes to the history."""
+        """Hand a summary of the echoes to the history, and read our own addresses again."""
         for name, echoes in self.prober.take_summaries().items():
             self.history.note_probes(clock.wall(), name, echoes.due, echoes.lost, echoes.rtt_avg_ms, echoes.rtt_max_ms)
 
@@ -202,9 +203,9 @@ class Node:
             "history": self.history.run(),
             "summary": repeat("summary", self.summarise, SUMMARY_INTERVAL_S, report=note("summary")),
             "silence": repeat("silence", self.silence.step, self.silence.wait_s, report=note("silence")),
-            "announce": repeat("announce", self.announcer.step, announcing.STEP_S, report=note("announce")),
             "clocks": repeat("clocks", self.clocks.step, clocks.STEP_S, report=note("clocks")),
             "report": repeat("report", self.report, REPORT_INTERVAL_S, wake=self._report_now, report=lambda _: None),
+            **self.pathfinder.parts(note),
             "tests": self.tests.run(),
             "device": self.watch_device(),
             "changes": watch_changes(self._look_again.set),
@@ -214,7 +215,7 @@ class Node:
         """Close what is open; unless another daemon takes over, undo all that the journal names."""
         self.history.note_stop(clock.wall(), self._grant.name, ending)
         self.prober.service.close()
-        self.announcer.close()
+        self.pathfinder.close()
         self.transfer.close()
         await asyncio.to_thread(self.history.close)
         if ending is Ending.STOP:
@@ -242,15 +243,16 @@ class Node:
                 and before.state is not State.DEGRADED
                 and health.state is State.CONNECTED
             ):
-                self.announcer.hub_back(watched.target.peer)
+                self.pathfinder.hub_back(watched.target.peer)
         self._board.judge()
         self._look_again.set()
         self._report_now.set()
 
-    def _moved(self, other: Member, _path: Path) -> None:
+    def _moved(self, other: Member) -> None:
         """The path of a pair is another now. A stock client announces no handshakes, so that the other hub knows nothing of its session."""
         if not other.grant.agent:
             self.silence.forget(WireGuardKey(other.record.wireguard_key))
+        self._to_greet.add(WireGuardKey(other.record.wireguard_key))
         self._look_again.set()
         self._report_now.set()
 

@@ -26,6 +26,8 @@ class Install:
 
     label: Label
     target: NodeNumber
+    instead_of: NodeNumber | None = None
+    """Whom the live label led to until now, if that was another."""
 
 
 class Labels:
@@ -35,6 +37,7 @@ class Labels:
         self._labels: dict[Label, tuple[NodeNumber, float]] = {}
         """In the order of their expiry: a label that is renewed goes to the end."""
         self._owned: Counter[NodeNumber] = Counter()
+        self._asking: dict[Label, NodeNumber] = {}
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -50,10 +53,21 @@ class Labels:
 
     def install(self, label: Label, owner: NodeNumber, now: float) -> Install:
         """Install a label, or renew it, whoever had it before."""
+        before, trunk = self.owner(label, now), self._asking.get(label)
         self._drop(label)
         self._labels[label] = (owner, now + LABEL_LIFETIME_S)
         self._owned[owner] += 1
-        return Install(label, owner)
+        if before is not None and trunk is not None:
+            self._asking[label] = trunk
+        return Install(label, owner, instead_of=None if before == owner else before)
+
+    def note_trunk(self, label: Label, trunk: NodeNumber) -> None:
+        """Remember for a label's life that the message that claims it came by a trunk too, and is to be answered by it."""
+        self._asking[label] = trunk
+
+    def find_trunk(self, label: Label) -> NodeNumber | None:
+        """The trunk by which the message that claims a node's label came too."""
+        return self._asking.get(label)
 
     def remove(self, gone: Collection[NodeNumber]) -> list[Install]:
         """Remove the labels from these nodes and to them; return what was removed."""
@@ -65,6 +79,8 @@ class Labels:
         ]
         for install in removed:
             self._drop(install.label)
+        if gone:
+            self._asking = {label: trunk for label, trunk in self._asking.items() if trunk not in gone}
         return removed
 
     def restore(
@@ -93,5 +109,6 @@ class Labels:
 
     def _drop(self, label: Label) -> None:
         found = self._labels.pop(label, None)
+        self._asking.pop(label, None)
         if found is not None:
             self._owned[found[0]] -= 1

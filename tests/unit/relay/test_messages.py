@@ -119,7 +119,11 @@ def test_what_is_not_exactly_an_announcement_is_none(packet: bytes) -> None:
     assert restore(packet) is None
 
 
-@pytest.mark.parametrize("packet", [b"", announce(initiation()), b"\x03\0\0\0" + bytes(60), b"\x04\0\0\0" + bytes(28)])
+@pytest.mark.parametrize(
+    "packet",
+    [b"", announce(initiation()), b"\x03\0\0\0" + bytes(60), b"\x04\0\0\0" + bytes(28)],
+    ids=["nothing", "announcement", "cookie", "data"],
+)
 def test_nothing_but_initiations_and_responses_can_be_announced(packet: bytes) -> None:
     with pytest.raises(ValueError, match="Only initiations and responses"):
         announce(packet)

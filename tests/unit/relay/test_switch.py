@@ -4,17 +4,10 @@ from pathlib import Path
 import pytest
 
 from spokewire.relay.labels import LABEL_LIFETIME_S, Install, Label
+from spokewire.relay.members import HANDSHAKE_BURST, LABELS_PER_PAIR, LABELS_SPARE
 from spokewire.relay.messages import Index, announce
 from spokewire.relay.places import Endpoint
-from spokewire.relay.switch import (
-    HANDSHAKE_BURST,
-    LABELS_PER_PAIR,
-    LABELS_SPARE,
-    ForHub,
-    Forward,
-    Refusal,
-    Switch,
-)
+from spokewire.relay.switch import ForHub, Forward, Refusal, Switch
 from tests.unit.relay.test_messages import initiation, response
 
 HUB_KEY = b"\xff" * 32
@@ -61,8 +54,8 @@ def label(source: int, index: int) -> Label:
 
 def test_a_handshake_installs_a_label_for_each_direction_before_it_is_forwarded() -> None:
     talk = Conversation()
-    assert talk.greet(HERE[A], B, 100) == Forward(HERE[B], Install(label(B, 100), A))
-    assert talk.answer(HERE[B], A, 200, 100) == Forward(HERE[A], Install(label(A, 200), B))
+    assert talk.greet(HERE[A], B, 100) == Forward((HERE[B],), (Install(label(B, 100), A),))
+    assert talk.answer(HERE[B], A, 200, 100) == Forward((HERE[A],), (Install(label(A, 200), B),))
 
 
 def test_what_is_for_the_hub_is_the_hubs() -> None:
@@ -99,7 +92,7 @@ def test_a_label_that_is_over_may_be_taken_by_another() -> None:
     talk = Conversation()
     talk.greet(HERE[A], B, 100)
     later = NOW + LABEL_LIFETIME_S
-    assert talk.greet(HERE[C], B, 100, later) == Forward(HERE[B], Install(label(B, 100), C))
+    assert talk.greet(HERE[C], B, 100, later) == Forward((HERE[B],), (Install(label(B, 100), C),))
 
 
 def test_an_answer_from_somebody_else_than_the_one_greeted_is_refused() -> None:
@@ -112,16 +105,16 @@ def test_a_node_that_moves_is_answered_at_its_new_place_and_is_nobody_at_the_old
     talk = Conversation()
     moved = Endpoint(bytes([203, 0, 113, 99]), 77)
     assert talk.switch.set_endpoints({B: moved}) == {B}
-    assert talk.greet(HERE[A], B, 1) == Forward(moved, Install(label(B, 1), A))
+    assert talk.greet(HERE[A], B, 1) == Forward((moved,), (Install(label(B, 1), A),))
     assert talk.greet(HERE[B], A, 2) is Refusal.UNKNOWN_SOURCE
 
 
 def test_an_endpoint_that_another_node_takes_over_is_the_new_ones() -> None:
     talk = Conversation()
     talk.switch.set_endpoints({B: HERE[A]})
-    assert talk.greet(HERE[A], C, 1) == Forward(HERE[C], Install(label(C, 1), B))
+    assert talk.greet(HERE[A], C, 1) == Forward((HERE[C],), (Install(label(C, 1), B),))
     talk.switch.set_endpoints({A: HERE[B]})
-    assert talk.switch.sources == {HERE[A]: B, HERE[B]: A, HERE[C]: C}
+    assert talk.switch.places.sources == {HERE[A]: B, HERE[B]: A, HERE[C]: C}
 
 
 def test_a_revoked_node_takes_its_labels_with_it_in_both_directions() -> None:
@@ -140,7 +133,7 @@ def test_a_node_with_another_key_is_another_node() -> None:
     talk = Conversation()
     talk.greet(HERE[A], B, 100)
     assert talk.switch.set_nodes({A: key(A), B: key(77), C: key(C)}) == [Install(label(B, 100), A)]
-    assert B not in talk.switch.endpoints
+    assert B not in talk.switch.places.endpoints
 
 
 def test_labels_of_a_node_are_bounded_and_free_again_when_they_are_over() -> None:
@@ -183,21 +176,21 @@ def test_saved_labels_are_taken_back_if_they_are_still_good() -> None:
 def test_a_member_who_forges_anothers_endpoint_does_not_get_it_while_the_other_is_there() -> None:
     talk = Conversation()
     assert talk.switch.set_endpoints({C: HERE[A], A: HERE[A]}) == set()
-    assert talk.switch.endpoints == HERE
-    assert talk.greet(HERE[A], B, 1) == Forward(HERE[B], Install(label(B, 1), A))
+    assert talk.switch.places.endpoints == HERE
+    assert talk.greet(HERE[A], B, 1) == Forward((HERE[B],), (Install(label(B, 1), A),))
 
 
 def test_a_node_whose_place_another_has_now_is_nowhere_until_it_is_heard_again() -> None:
     talk = Conversation()
     assert talk.switch.set_endpoints({C: HERE[A]}) == {C}
-    assert talk.switch.endpoints == {B: HERE[B], C: HERE[A]}
+    assert talk.switch.places.endpoints == {B: HERE[B], C: HERE[A]}
     assert talk.greet(HERE[B], A, 1) is Refusal.NO_TARGET
 
 
 def test_nodes_that_swap_places_are_both_found() -> None:
     talk = Conversation()
     assert talk.switch.set_endpoints({A: HERE[B], B: HERE[A]}) == {A, B}
-    assert talk.switch.endpoints == {A: HERE[B], B: HERE[A], C: HERE[C]}
+    assert talk.switch.places.endpoints == {A: HERE[B], B: HERE[A], C: HERE[C]}
 
 
 @pytest.mark.parametrize("reason", [*Refusal, "flood"])

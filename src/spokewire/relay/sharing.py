@@ -1,6 +1,6 @@
-"""What a node's own WireGuard sends: its handshakes are heard as they leave, and messages of ours are sent from its port.
+"""The port of a node's own WireGuard, shared: its handshakes are heard as they leave, messages of ours are sent from it, and probes that come to it heard.
 
-The port is WireGuard's, and stays so: a packet socket sees what leaves by it, a raw socket sends from it. To NATs and to hubs both are one.
+The port is WireGuard's, and stays so: a packet socket sees what passes it, a raw socket sends from it. To NATs and to hubs both are one.
 """
 
 import asyncio
@@ -9,25 +9,28 @@ import socket
 from collections.abc import Callable
 
 from spokewire.errors import Code, PermanentError
-from spokewire.relay.filters import DROP_ALL, handshakes_sent
+from spokewire.relay.filters import DROP_ALL, handshakes_sent_and_probes
 from spokewire.relay.places import Endpoint
-from spokewire.relay.tap import IPV6_CHECKSUM, UDP_CHECKSUM_OFFSET, UDP_HEAD, attach, open_listener
+from spokewire.relay.tap import IPV6_CHECKSUM, UDP_CHECKSUM_OFFSET, UDP_HEAD, attach, open_listener, split_packet
 
 _ROOM_BYTES = 512 * 1024
 """For some two thousand handshakes, as when a node with a thousand peers starts."""
 _BATCH = 64
 _IPV4_BYTES = 4
+_PACKET_OUTGOING = 4
 
 Sent = Callable[[bytes, Endpoint], None]
 
 
-class Outgoing:
-    """Both sockets for one port. `sent` is called in the event loop with each initiation and response, and where it goes."""
+class SharedPort:
+    """The sockets for one port. In the event loop `sent` is called with each initiation and response, and where it goes; `probed` with each datagram that begins with `magic`, and where it comes from."""
 
-    def __init__(self, sent: Sent) -> None:
+    def __init__(self, sent: Sent, probed: Sent, magic: bytes) -> None:
         self.port: int | None = None
         """The port that is listened to; None while closed."""
         self._sent = sent
+        self._probed = probed
+        self._magic = magic
         self._line: socket.socket | None = None
         self._senders: dict[int, socket.socket] = {}
 
@@ -35,7 +38,7 @@ class Outgoing:
         """Open the sockets for a port; PermanentError where CAP_NET_RAW is missing."""
         self.close()
         try:
-            self._line = open_listener(handshakes_sent(port), _ROOM_BYTES, outgoing=True)
+            self._line = open_listener(handshakes_sent_and_probes(port, self._magic), _ROOM_BYTES, outgoing=True)
             self._senders[4] = _open_sender(socket.AF_INET)
             if socket.has_dualstack_ipv6():
                 self._senders[16] = _open_sender(socket.AF_INET6)
@@ -72,13 +75,15 @@ class Outgoing:
     def _hear(self, line: socket.socket) -> None:
         for _ in range(_BATCH):
             try:
-                packet = line.recv(2048)
+                packet, address = line.recvfrom(2048)
             except BlockingIOError:
                 return
             except OSError:
                 continue
-            message, to = _split_sent(packet)
-            self._sent(message, to)
+            if address[2] == _PACKET_OUTGOING:
+                self._sent(*_split_sent(packet))
+            else:
+                self._probed(*split_packet(packet))
 
 
 def _split_sent(packet: bytes) -> tuple[bytes, Endpoint]:
