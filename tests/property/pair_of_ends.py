@@ -17,10 +17,9 @@ from spokewire.network.paths import (
     choose_path,
     find_silence,
     follow,
-    name_pair,
-    rank_hub,
 )
 from spokewire.network.probing import Trail
+from spokewire.network.shares import name_pair, rank_hub
 
 STEP_S = 0.1
 ASK_S = 0.2

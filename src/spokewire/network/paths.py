@@ -6,8 +6,6 @@ of every session, so that a move costs nothing (DESIGN section 3.4). What is mer
 it has been better for HOLD_S; the other end follows.
 """
 
-import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -58,7 +56,7 @@ class Way:
 
     hub: MachineName
     rank: float
-    """Of paths that are equal, the one with the highest rank is taken: see `rank_hub`."""
+    """Of paths that are equal, the one with the highest rank is taken: see network/shares.py."""
     mine: Leg
     theirs: Leg | None = None
     """None: the other end has not told of it lately."""
@@ -125,30 +123,6 @@ class Pair:
     """Since when echoes to the other end are unanswered, if that means something."""
     told: MachineName | None = None
     """The hub that the other end has chosen, if it leads."""
-
-
-def rank_hub(pair: str, hub: str, weight: int) -> float:
-    """The rank of a hub for a pair: weighted rendezvous hashing, so that pairs spread over hubs by weight, and a hub that comes or goes moves no others.
-
-    Thaler and Ravishankar, "Using name-based mappings to increase hit rates" (1998); the weighted form is Schindelhauer and Schomaker's.
-    """
-    if weight == 0:
-        return 0.0
-    digest = hashlib.sha256(f"{pair}\0{hub}".encode()).digest()
-    share = (int.from_bytes(digest[:8], "big") + 1) / (2**64 + 2)
-    return -weight / math.log(share)
-
-
-def find_share(pair: str, hubs: Mapping[MachineName, HubPolicy]) -> MachineName:
-    """The hub that is a pair's share of equal hubs: one that drains, or is a standby, only where there is no other. There must be one."""
-    return max(
-        hubs, key=lambda hub: (not hubs[hub].drain, hubs[hub].weight > 0, rank_hub(pair, hub, hubs[hub].weight), hub)
-    )
-
-
-def name_pair(one: str, other: str) -> str:
-    """What both ends of a pair call it."""
-    return "\0".join(sorted((one, other)))
 
 
 def is_leg_alive(trail: Trail, state: State, other_answered_at: float | None, now: float) -> bool:

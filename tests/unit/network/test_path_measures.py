@@ -16,13 +16,11 @@ from spokewire.network.paths import (
     SILENT_S,
     Leg,
     Way,
-    find_share,
     find_silence,
     is_leg_alive,
-    name_pair,
-    rank_hub,
 )
 from spokewire.network.probing import Trail
+from spokewire.network.shares import find_share, name_pair, rank_hub
 from spokewire.network.status import State
 
 HUBS = [MachineName(f"hub-{number}") for number in range(1, 5)]
