@@ -143,7 +143,7 @@ def test_a_hub_that_does_not_relay_is_left_and_not_gone_back_to_every_quarter_of
     while pair.now < 500.0:
         pair.step()
         cut_s += 0.0 if pair.is_joined() else STEP_S
-    assert cut_s < 7.0, f"it is tried after one, two and four minutes: {pair.ends[0].moves}"
+    assert cut_s < 10.0, f"it is tried after twenty, forty, eighty seconds and so on: {pair.ends[0].moves}"
     pair.hubs[share].relays = True
     pair.run(500.0)
     assert pair.is_joined()

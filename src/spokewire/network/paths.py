@@ -36,7 +36,7 @@ NEVER_S = 6.0
 """And for a peer that has never answered: it may be about to start, and a handshake that got lost is repeated before."""
 NEXT_ROUND_S = 10.0
 """When every path was tried in vain, the next round begins after this: the other machine may be switched off."""
-DOUBT_S, LONGEST_DOUBT_S = 60.0, 3600.0
+DOUBT_S, LONGEST_DOUBT_S = 20.0, 3600.0
 """A hub that answers, but by which no echo of the pair came back where another's did, is not gone back to for so long, twice as long each further time."""
 
 
