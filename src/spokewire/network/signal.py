@@ -12,7 +12,8 @@ from spokewire.network.punching import MAX_PLACES
 
 MAX_BYTES = 1200
 """With the heads below any MTU of ours."""
-MAX_HUBS = 32
+MAX_HUBS = 18
+"""So many legs fit, whatever they say. Of further hubs nothing is told, which counts as if they worked."""
 _HEAD = b"SPWS\x01"
 
 PlaceText = Annotated[str, Field(max_length=60, pattern=r"^(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$")]

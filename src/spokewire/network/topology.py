@@ -9,8 +9,8 @@ from spokewire.errors import Code, InputError
 from spokewire.network.addresses import AddressPlan
 from spokewire.network.documents import Grant, Member
 from spokewire.network.names import MachineName, WireGuardKey
-from spokewire.network.paths import find_share, name_pair
 from spokewire.network.roster import Roster
+from spokewire.network.shares import find_share, name_pair
 from spokewire.network.spec import Relay
 
 HUB_PORT = 51820

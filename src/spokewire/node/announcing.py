@@ -57,17 +57,12 @@ class Announcer:
 
     async def step(self) -> None:
         """Listen to the port that WireGuard has now, and send what is to be sent again. Call it every STEP_S; PermanentError where CAP_NET_RAW is missing."""
-        port = self._find_port()
-        if port is None:
-            self._port.close()
+        try:
+            self._port.open(self._find_port())
+        except PermanentError:
+            if len(self._hubs) > 1:
+                raise
             return
-        if self._port.port != port:
-            try:
-                self._port.open(port)
-            except PermanentError:
-                if len(self._hubs) > 1:
-                    raise
-                return
         for waiting in self._again:
             while waiting and waiting[0][0] <= clock.monotonic():
                 _, message, to = waiting.popleft()

@@ -20,10 +20,9 @@ from spokewire.network.paths import (
     follow,
     is_direct_silent,
     is_leg_alive,
-    name_pair,
-    rank_hub,
 )
 from spokewire.network.roster import Roster
+from spokewire.network.shares import name_pair, rank_hub
 from spokewire.network.signal import MAX_HUBS, LegTold, Signal, format_signal, parse_signal
 from spokewire.network.spec import Relay
 from spokewire.network.status import State

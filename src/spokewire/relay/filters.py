@@ -25,8 +25,6 @@ _DROP: Instruction = (0x06, 0, 0, 0)
 _ACCEPT: Instruction = (0x06, 0, 0, 0xFFFF)
 _PACKET_TYPE, _PACKET_HOST, _PACKET_OUTGOING = 0xFFFFF004, 0, 4
 """SKF_AD_OFF + SKF_AD_PKTTYPE of linux/filter.h: the packet's type where its bytes would be; the types are those of linux/if_packet.h."""
-_SOURCE, _DESTINATION = 0, 2
-"""Where a UDP head has its ports."""
 
 
 def handshakes_of_members(port: int, members: Collection[Endpoint], secret: int) -> list[Instruction]:
@@ -145,11 +143,15 @@ def _search(keys: list[int], answers: tuple[Instruction, Instruction]) -> list[I
     return [(0x35, 0, 1, keys[middle]), (0x05, 0, 0, len(left)), *left, *right]  # jge to the right half
 
 
-def handshakes_sent_and_probes(port: int, magic: bytes) -> list[Instruction]:
-    """What a node's own WireGuard sends from its port of types 1 and 2, followed by three zero bytes; and what comes to that port and begins with `magic`."""
+def handshakes_sent_and_probes(port: int | None, magic: bytes) -> list[Instruction]:
+    """What this machine sends of WireGuard's types 1 and 2, followed by three zero bytes, from whichever port; and what comes to ours and begins with `magic`.
+
+    WireGuard shakes hands as soon as it has a port, so that one must be heard before it is known. `port` None: it is not, and nothing comes to it.
+    """
     words = [(0x15, 1, 0, 0x01000000), (0x15, 0, 1, 0x02000000), _ACCEPT, _DROP]
-    sent = _first_word(port, _SOURCE, words)
-    heard = _first_word(port, _DESTINATION, [*_require(0x15, int.from_bytes(magic, "big")), _ACCEPT])
+    sent = _first_word([], words)
+    to_port = [(0x48, 0, 0, 2), *_require(0x15, port or 0)]  # ldh [x + 2]: destination port
+    heard = _first_word(to_port, [*_require(0x15, int.from_bytes(magic, "big")), _ACCEPT])
     return [
         (0x28, 0, 0, _PACKET_TYPE),  # ldh #pkttype
         (0x15, 1, 0, _PACKET_OUTGOING),
@@ -160,8 +162,8 @@ def handshakes_sent_and_probes(port: int, magic: bytes) -> list[Instruction]:
     ]
 
 
-def _first_word(port: int, side: int, then: list[Instruction]) -> list[Instruction]:
-    """Load the first four bytes of a datagram with our port on that side (0: its source, 2: its destination), and go on with `then`."""
+def _first_word(check: list[Instruction], then: list[Instruction]) -> list[Instruction]:
+    """With X at the UDP head, `check` it; then load the first four bytes of the datagram, and go on with `then`."""
     v4 = [
         (0x30, 0, 0, 9),  # ldb [9]: protocol
         *_require(0x15, 17),
@@ -169,17 +171,16 @@ def _first_word(port: int, side: int, then: list[Instruction]) -> list[Instructi
         (0x45, 0, 1, 0x1FFF),  # jset: a later fragment
         _DROP,
         (0xB1, 0, 0, 0),  # ldxb 4*([0]&0xf)
-        (0x48, 0, 0, side),  # ldh [x + side]: the port
-        *_require(0x15, port),
+        *check,
         (0x40, 0, 0, 8),  # ld [x + 8]
         *then,
     ]
     v6 = [
         (0x30, 0, 0, 6),  # ldb [6]: next header
         *_require(0x15, 17),
-        (0x28, 0, 0, 40 + side),  # ldh [40 + side]: the port
-        *_require(0x15, port),
-        (0x20, 0, 0, 48),  # ld [48]
+        (0x01, 0, 0, 40),  # ldx #40
+        *check,
+        (0x40, 0, 0, 8),  # ld [x + 8]
         *then,
     ]
     return [

@@ -6,9 +6,11 @@ The port is WireGuard's, and stays so: a packet socket sees what passes it, a ra
 import asyncio
 import contextlib
 import socket
+from collections import deque
 from collections.abc import Callable
 
 from spokewire.errors import Code, PermanentError
+from spokewire.host import clock
 from spokewire.relay.filters import DROP_ALL, handshakes_sent_and_probes
 from spokewire.relay.places import Endpoint
 from spokewire.relay.tap import IPV6_CHECKSUM, UDP_CHECKSUM_OFFSET, UDP_HEAD, attach, open_listener, split_packet
@@ -18,6 +20,9 @@ _ROOM_BYTES = 512 * 1024
 _BATCH = 64
 _IPV4_BYTES = 4
 _PACKET_OUTGOING = 4
+_EARLY_S = 10.0
+"""From WireGuard's first handshake until its port is known it takes a second or two, on a busy machine more."""
+_MAX_EARLY = 2048
 
 Sent = Callable[[bytes, Endpoint], None]
 
@@ -27,16 +32,33 @@ class SharedPort:
 
     def __init__(self, sent: Sent, probed: Sent, magic: bytes) -> None:
         self.port: int | None = None
-        """The port that is listened to; None while closed."""
+        """The port that WireGuard has; None while it is not known."""
         self._sent = sent
         self._probed = probed
         self._magic = magic
         self._line: socket.socket | None = None
         self._senders: dict[int, socket.socket] = {}
+        self._early: deque[tuple[float, int, bytes, Endpoint]] = deque(maxlen=_MAX_EARLY)
+        """Handshakes from ports that are not known to be WireGuard's yet: when (monotonic), from which, and what `sent` takes."""
 
-    def open(self, port: int) -> None:
-        """Open the sockets for a port; PermanentError where CAP_NET_RAW is missing."""
-        self.close()
+    def open(self, port: int | None) -> None:
+        """Listen from now on, if not yet; to this port, if it is known. PermanentError where CAP_NET_RAW is missing.
+
+        What left by the port in the last seconds, before it was known, is heard now.
+        """
+        if self._line is None:
+            self._open(port)
+        elif port != self.port:
+            attach(self._line, handshakes_sent_and_probes(port, self._magic))
+        if port != self.port:
+            self.port = port
+            early, since = list(self._early), clock.monotonic() - _EARLY_S
+            self._early.clear()
+            for at, source, message, to in early:
+                if source == port and at >= since:
+                    self._sent(message, to)
+
+    def _open(self, port: int | None) -> None:
         try:
             self._line = open_listener(handshakes_sent_and_probes(port, self._magic), _ROOM_BYTES, outgoing=True)
             self._senders[4] = _open_sender(socket.AF_INET)
@@ -49,7 +71,6 @@ class SharedPort:
                 "The agent may not open a packet socket, so that a change of hubs costs packets.",
                 hint="CAP_NET_RAW is needed: run as root, or --cap-add NET_RAW.",
             ) from error
-        self.port = port
         asyncio.get_running_loop().add_reader(self._line, self._hear, self._line)
 
     def close(self) -> None:
@@ -81,18 +102,24 @@ class SharedPort:
             except OSError:
                 continue
             if address[2] == _PACKET_OUTGOING:
-                self._sent(*_split_sent(packet))
+                self._hear_own(*_split_sent(packet))
             else:
                 self._probed(*split_packet(packet))
 
+    def _hear_own(self, source: int, message: bytes, to: Endpoint) -> None:
+        if source == self.port:
+            self._sent(message, to)
+        else:
+            self._early.append((clock.monotonic(), source, message, to))
 
-def _split_sent(packet: bytes) -> tuple[bytes, Endpoint]:
-    """Split a packet that the filter accepted into its UDP payload and where it goes."""
+
+def _split_sent(packet: bytes) -> tuple[int, bytes, Endpoint]:
+    """Split a packet that the filter accepted into the port that it leaves by, its UDP payload and where it goes."""
     is_v4 = packet[0] >> 4 == 4  # noqa: PLR2004
     head = (packet[0] & 15) * 4 if is_v4 else 40
     address = packet[16:20] if is_v4 else packet[24:40]
-    _, port, size, _ = UDP_HEAD.unpack_from(packet, head)
-    return packet[head + UDP_HEAD.size : head + size], Endpoint(address, port)
+    source, port, size, _ = UDP_HEAD.unpack_from(packet, head)
+    return source, packet[head + UDP_HEAD.size : head + size], Endpoint(address, port)
 
 
 def _open_sender(family: socket.AddressFamily) -> socket.socket:
