@@ -83,7 +83,8 @@ class Paths:
         self._alive_since: dict[MachineName, float] = {}
         self._ranks: dict[tuple[str, MachineName, int], float] = {}
         self._looked_at = float("-inf")
-        self._alive: frozenset[MachineName] = frozenset()
+        self.alive: frozenset[MachineName] = frozenset()
+        """The hubs whose echoes come back, where there are several."""
         prober.service.other = self._receive
 
     def know(self, roster: Roster, me: Member | None, wall: float) -> None:
@@ -129,9 +130,9 @@ class Paths:
         watched = self._by_name()
         legs = self._look_at_legs(watched, now)
         alive = frozenset(hub for hub, leg in legs.items() if leg.alive_since is not None)
-        is_whole = alive != self._alive or now - self._looked_at >= WHOLE_INTERVAL_S
+        is_whole = alive != self.alive or now - self._looked_at >= WHOLE_INTERVAL_S
         if is_whole:
-            self._alive, self._looked_at = alive, now
+            self.alive, self._looked_at = alive, now
         for name, pair in self._pairs.items():
             seen = watched.get(name)
             if is_whole or (seen is not None and seen.is_suspect(now)):
