@@ -5,13 +5,12 @@ A process that is killed anywhere here leaves either nothing or a CVM with our n
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from spokewire.cloud.http import AmbiguousError, RefusalError
 from spokewire.cloud.phala.answers import FAILED, Cvm, Provisioned
 from spokewire.cloud.phala.api import Api, compose_file_of, wish_of
-from spokewire.cloud.phala.compose import ALLOWED_ENVS, TOKEN
 from spokewire.cloud.phala.fleet import Fleet, Survey
 from spokewire.cloud.phala.machines import START_LIMIT_S, judge_state
 from spokewire.cloud.phala.names import cvm_name
@@ -44,7 +43,8 @@ class Creation:
     name: MachineName
     wish: Wish
     compose: str
-    token: str = field(repr=False)
+    environment: Mapping[str, str] = field(repr=False)
+    """What goes to the machine encrypted: its token, and the user's own variables."""
     randomness: Callable[[int], bytes]
     say: Say
     _refused: set[tuple[int, str]] = field(default_factory=set)
@@ -117,9 +117,9 @@ class Creation:
         wish = wish_of(
             cvm_name(self.fleet.network, self.name), place.host, place.size, self.wish.image, self.wish.disk_gb
         )
-        made = self.api.provision(wish | {"compose_file": compose_file_of(self.compose, ALLOWED_ENVS)})
+        made = self.api.provision(wish | {"compose_file": compose_file_of(self.compose, list(self.environment))})
         self.fleet.claim(made.app_id, self.compose)
-        sealed = seal({TOKEN: self.token}, made.key, self.randomness(KEY_BYTES + NONCE_BYTES))
+        sealed = seal(self.environment, made.key, self.randomness(KEY_BYTES + NONCE_BYTES))
         self.say(f"committing it to {place.host.name}")
         cvm: Cvm | None
         try:
