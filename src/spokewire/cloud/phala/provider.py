@@ -15,7 +15,7 @@ from spokewire.cloud.phala.environment import read_environment
 from spokewire.cloud.phala.fleet import Fleet
 from spokewire.cloud.phala.machines import START_LIMIT_S, describe_machine, wanted_shape
 from spokewire.cloud.phala.names import cvm_name, is_cvm_name
-from spokewire.cloud.phala.placement import Wish, find_image_fault
+from spokewire.cloud.phala.placement import Wish, find_image_fault, find_place_faults
 from spokewire.cloud.phala.seal import encode
 from spokewire.cloud.provider import Machine, Price, Say, say_nothing
 from spokewire.errors import Code, Fault, InputError, PermanentError, TemporaryError
@@ -77,12 +77,7 @@ class PhalaProvider:
             return
         faults = [fault for spec in wanted for fault in self._find_faults(spec)]
         if faults:
-            raise InputError(
-                Code.SPEC_INVALID,
-                "Phala Cloud cannot make what the spec says.",
-                hint="Correct the spec; nothing was made.",
-                faults=list(dict.fromkeys(faults)),
-            )
+            raise _unfulfillable(faults)
         for cvm in {_cvm(spec) for spec in wanted}:
             self._compose(cvm, self._making.root_key or "")
             encode(self._variables(cvm))
@@ -100,8 +95,19 @@ class PhalaProvider:
                 "The workspace at Phala Cloud has as many CVMs as it may have.",
                 hint="Remove some, or ask Phala for a higher tier.",
             )
-        for spec in wanted:
-            self._wish(spec)
+        self._check_places(wanted)
+
+    def _check_places(self, wanted: Sequence[MachineSpec]) -> None:
+        """Names of the spec that no host can fulfil; whether there is room is for each machine to find out."""
+        wishes = {_cvm(spec): (spec.name, self._wish(spec)) for spec in reversed(wanted)}
+        hosts = self._api.hosts()
+        faults = [
+            Fault(f"{key} of {name}", problem, expected)
+            for name, wish in wishes.values()
+            for key, problem, expected in find_place_faults(hosts, wish)
+        ]
+        if faults:
+            raise _unfulfillable(faults)
 
     def price(self, spec: MachineSpec, existing: Machine | None = None) -> Price | None:
         """The size's own price, and the disk's."""
@@ -233,6 +239,15 @@ class PhalaProvider:
             else [Fault(spec.name, f"Phala Cloud takes no CVM called {name}", "no two hyphens in a row")]
         )
         return faults + ([Fault(f"os_image of {spec.name}", image, "a later image")] if image else [])
+
+
+def _unfulfillable(faults: Sequence[Fault]) -> InputError:
+    return InputError(
+        Code.SPEC_INVALID,
+        "Phala Cloud cannot make what the spec says.",
+        hint="Correct the spec; nothing was made.",
+        faults=list(dict.fromkeys(faults)),
+    )
 
 
 def _cvm(spec: MachineSpec) -> CvmSpec:
