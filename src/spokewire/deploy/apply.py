@@ -116,7 +116,7 @@ class Deployment:
                     await loop.run_in_executor(threads, self._make_one, action, tokens)
                 except TimeIsOverError as error:
                     words = f"{error.message}: {self._told.get(action.name, 'nothing was asked for yet')}"
-                    self._fail(action.name, TemporaryError(error.code, words, hint=error.hint))
+                    self._fail(action.name, TemporaryError(Code.TIMEOUT, words, hint=error.hint))
                 except SpokewireError as error:
                     self._fail(action.name, error)
 
