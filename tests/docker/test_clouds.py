@@ -9,11 +9,11 @@ import pytest
 from spokewire.cloud.cloud_init import HubBoot, write_user_data
 from spokewire.cloud.phala.compose import Marker, join_agent
 from spokewire.lab.world import INTERNET
-from tests.docker.conftest import Release
 from tests.docker.cvms import DockerCvms
 from tests.docker.droplets import BARE, DockerDroplets
 from tests.docker.engine import FOLDER
 from tests.docker.internet import FIRST_CONTAINER, OPERATOR, Internet
+from tests.docker.machinery import Release
 from tests.docker.operator import Operator
 from tests.docker.registry import Shelf
 from tests.emulators.machines import CvmBackend, DropletBackend
@@ -41,14 +41,9 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(
-    internet: Internet, release: Release, droplet_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Made]:
+def made(internet: Internet, release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     operator = Operator(internet, tmp_path_factory.mktemp("operator") / "home", HUB, nodes=2)
-    index = (
-        f"[global]\nno-index = true\nfind-links = {release.url}/wheels/\ncert = /etc/ssl/certs/ca-certificates.crt\n"
-    )
-    droplets = DockerDroplets(internet, {**droplet_files, "/etc/pip.conf": index})
+    droplets = DockerDroplets(internet, release.droplet_files)
     cvms = DockerCvms(internet, release.authority.ca_file)
     try:
         assert droplets.boot("hub-1", boot_text(operator, release)) == HUB
