@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 
-from spokewire.cloud.phala.seal import unseal
+from spokewire.cloud.phala.seal import seal, unseal
 from tests.component.clouds import Desk, open_desk
 from tests.emulators.authority import Authority
 from tests.emulators.machines import NullCvms
+from tests.emulators.phala.emulator import KEY
 
 SECRET, OTHER = "correct horse battery staple", "it$elf"
 COMPOSE = """\
@@ -89,3 +91,22 @@ def test_another_set_of_names_is_another_machine_and_that_is_asked_first(authori
         assert "That needs a yes" in asked.stderr
         plan = json.loads(desk.run("deploy", "--dry-run", "--json").stdout)["plan"]
         assert [action["verb"] for action in plan if action["name"] == "node-1"] == ["replace"]
+
+
+def test_a_value_that_was_changed_with_the_vendors_own_tool_stays_and_the_next_deploy_finds_nothing_to_change(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """As `phala envs update` does it: the whole set is replaced, without our token, which the node no longer needs."""
+    with open_desk(authority, tmp_path) as desk:
+        want(desk)
+        desk.run("deploy", "--timeout", "1", DB_PASSWORD=SECRET)
+        (cvm,) = desk.phala.living()
+        url, headers = desk.environment["PHALA_CLOUD_API_PREFIX"], {"X-API-Key": KEY, "X-Phala-Version": "2026-01-21"}
+        with httpx.Client(base_url=url, headers=headers, verify=authority.client_context()) as tool:
+            key = tool.get(f"/cvms/{cvm.name}").json()["kms_info"]["encrypted_env_pubkey"]
+            changed = {"DB_PASSWORD": "another", "API_KEY": OTHER}
+            body = {"encrypted_env": seal(changed, key, bytes(range(44))), "env_keys": list(changed)}
+            assert tool.patch(f"/cvms/{cvm.uuid}/envs", json=body).json()["allowed_envs_changed"] is True
+        assert cvm.env == changed
+        plan = json.loads(desk.run("deploy", "--dry-run", "--json").stdout)["plan"]
+        assert [action for action in plan if action["role"] == "node"] == []
