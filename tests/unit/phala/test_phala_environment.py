@@ -80,6 +80,7 @@ def test_a_file_that_is_missing_or_not_understood_is_told_without_what_stands_in
         ("${A:-${B}}", []),
         ("$HOME ${PWD} ${DSTACK_APP_ID}", []),
         ("$1 $ ${} ${1}", []),
+        ("$é $_é", ["_"]),
     ],
 )
 def test_a_variable_needs_a_value_unless_its_place_names_another(text: str, names: list[str]) -> None:

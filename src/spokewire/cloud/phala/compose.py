@@ -142,14 +142,17 @@ def _add(root: MappingNode, place: str, image: str, marker: Marker) -> MappingNo
 
 def _refuse_unset(root: MappingNode, place: str, variables: tuple[str, ...]) -> None:
     """Docker compose would put nothing in the place of a variable that has no value, and only say so in a log that nobody reads."""
+    nodes = list(yamltext.walk(root))
+    # Only values are interpolated.
+    keys = {id(key) for node in nodes if isinstance(node, MappingNode) for key, _ in node.value}
     faults = {
         name: Fault(
             f"{place}:{yamltext.line_of(node)}",
             f"the variable {name} has no value on the machine",
             f"its name in environment, or a default: ${{{name}:-}}",
         )
-        for node in yamltext.walk(root)
-        if isinstance(node, ScalarNode)
+        for node in nodes
+        if isinstance(node, ScalarNode) and id(node) not in keys
         for name in find_used(node.value)
         if name not in variables
     }

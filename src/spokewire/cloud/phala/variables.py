@@ -2,7 +2,7 @@
 
 import re
 
-_USED = re.compile(r"\$(?:\$|(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?P<rest>[^}]*)\})")
+_USED = re.compile(r"\$(?:\$|(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<rest>[^}]*)\})")
 """A variable of docker compose's, or a dollar sign that stands for itself (docs.docker.com, interpolation)."""
 _ALWAYS = frozenset({"COMPOSE_PROJECT_NAME", "HOME", "PATH", "PWD"})
 """What every process has, docker compose among them."""
