@@ -77,6 +77,7 @@ class Code(StrEnum):
     TOOL_MISSING = "tool-missing"
     TOO_LARGE = "too-large"
     TUNNEL_SILENT = "tunnel-silent"
+    VARIABLE_MISSING = "variable-missing"
 
 
 HTTP_STATUS: dict[Code, int] = {
