@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from spokewire.host import clock
 from spokewire.host.logs import log
+from spokewire.network.active import choose_active
 from spokewire.network.documents import Grant, Member
 from spokewire.network.events import EventCode
 from spokewire.network.handshakes import calls_first
@@ -174,7 +175,10 @@ class Paths:
         leads = leads or calls_first(self._me.number, pair.other.grant.number)
         told = next((hub for hub, m in self._hubs.items() if is_told and m.grant.number == pair.told_choice), None)
         silent_since = None if seen is None else find_silence(seen.trail, now, leads=leads)
-        path = choose_path(ways, pair.path, Pair(leads, silent_since, told), now)
+        if pair.other.grant.id == self._me.id:
+            path = choose_active(ways, pair.path, now)
+        else:
+            path = choose_path(ways, pair.path, Pair(leads, silent_since, told), now)
         if path.hub == pair.path.hub and not leads and now - path.since >= PIN_S and told is None:
             observed = self._find_hub(WireGuardKey(pair.other.record.wireguard_key))
             path = follow(ways, path, observed, now)
