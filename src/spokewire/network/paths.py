@@ -6,8 +6,6 @@ of every session, so that a move costs nothing (DESIGN section 3.4). What is mer
 it has been better for HOLD_S; the other end follows.
 """
 
-import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -38,6 +36,8 @@ NEVER_S = 6.0
 """And for a peer that has never answered: it may be about to start, and a handshake that got lost is repeated before."""
 NEXT_ROUND_S = 10.0
 """When every path was tried in vain, the next round begins after this: the other machine may be switched off."""
+DOUBT_S, LONGEST_DOUBT_S = 20.0, 3600.0
+"""A hub that answers, but by which no echo of the pair came back where another's did, is not gone back to for so long, twice as long each further time."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Way:
 
     hub: MachineName
     rank: float
-    """Of paths that are equal, the one with the highest rank is taken: see `rank_hub`."""
+    """Of paths that are equal, the one with the highest rank is taken: see network/shares.py."""
     mine: Leg
     theirs: Leg | None = None
     """None: the other end has not told of it lately."""
@@ -82,6 +82,19 @@ class Way:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """A hub did not carry a pair's echoes where another did: when that was found out last, and how often."""
+
+    at: float
+    times: int = 1
+
+    def holds(self, way: Way, now: float) -> bool:
+        """Whether the hub is still to be avoided. One that was away since has begun anew."""
+        has_begun_anew = way.mine.alive_since is None or way.mine.alive_since > self.at
+        return not has_begun_anew and now - self.at < min(DOUBT_S * 2 ** (self.times - 1), LONGEST_DOUBT_S)
+
+
+@dataclass(frozen=True)
 class Path:
     """The path of a pair. Instants are monotonic seconds."""
 
@@ -93,6 +106,11 @@ class Path:
     better_since: float = 0.0
     tried: Mapping[MachineName, float] = field(default_factory=dict)
     """The paths that were left because no echo of the pair came back, and when."""
+    doubts: Mapping[MachineName, Doubt] = field(default_factory=dict)
+
+    def trusts(self, way: Way, now: float) -> bool:
+        """Whether nothing is known against a way that works."""
+        return way.hub not in self.doubts or not self.doubts[way.hub].holds(way, now)
 
 
 @dataclass(frozen=True)
@@ -107,33 +125,6 @@ class Pair:
     """The hub that the other end has chosen, if it leads."""
 
 
-def rank_hub(pair: str, hub: str, weight: int) -> float:
-    """The rank of a hub for a pair: weighted rendezvous hashing, so that pairs spread over hubs by weight, and a hub that comes or goes moves no others.
-
-    Thaler and Ravishankar, "Using name-based mappings to increase hit rates" (1998); the weighted form is Schindelhauer and Schomaker's.
-    """
-    if weight == 0:
-        return 0.0
-    digest = hashlib.sha256(f"{pair}\0{hub}".encode()).digest()
-    share = (int.from_bytes(digest[:8], "big") + 1) / (2**64 + 2)
-    return -weight / math.log(share)
-
-
-def find_share(pair: str, hubs: Mapping[MachineName, HubPolicy]) -> MachineName:
-    """The hub that is a pair's share of equal hubs: one that drains, or is a standby, only where there is no other. There must be one."""
-    return max(
-        hubs, key=lambda hub: (not hubs[hub].drain, hubs[hub].weight > 0, rank_hub(pair, hub, hubs[hub].weight), hub)
-    )
-
-
-def name_pair(one: str, other: str) -> str:
-    """What both ends of a pair call it.
-
-    A node by itself stands for all of its pairs, as in routed mode, where all nodes are called the same: only through one hub do they reach each other.
-    """
-    return "" if one == other else "\0".join(sorted((one, other)))
-
-
 def is_leg_alive(trail: Trail, state: State, other_answered_at: float | None, now: float) -> bool:
     """Whether a hub still carries packets. `other_answered_at`: when another hub answered last; if none does, it is our own line that is silent."""
     if state is State.DISCONNECTED:
@@ -143,6 +134,12 @@ def is_leg_alive(trail: Trail, state: State, other_answered_at: float | None, no
     since = trail.unanswered_since
     is_missing = since is not None and trail.unanswered >= LEAST_MISSING and now - since >= MISSING_S
     return not (is_missing and other_answered_at is not None and since is not None and other_answered_at > since)
+
+
+def is_direct_silent(trail: Trail, now: float) -> bool:
+    """Whether a direct path carries nothing any more, one way or both."""
+    since = trail.unanswered_since
+    return since is not None and trail.unanswered >= LEAST_MISSING and now - since >= MISSING_S
 
 
 def find_silence(trail: Trail, now: float, *, leads: bool) -> float | None:
@@ -174,7 +171,7 @@ def choose_path(ways: Sequence[Way], path: Path, pair: Pair, now: float) -> Path
         return _leave_broken(path, here, others, now)
     if pair.silent_since is not None:
         return _leave_silent(path, working, pair.silent_since, now)
-    return _choose_among_working(replace(path, tried={}) if path.tried else path, here, working, pair, now)
+    return _choose_among_working(_conclude(path, now), here, working, pair, now)
 
 
 def follow(ways: Sequence[Way], path: Path, observed: MachineName | None, now: float) -> Path:
@@ -182,7 +179,7 @@ def follow(ways: Sequence[Way], path: Path, observed: MachineName | None, now: f
     is_sound = any(way.hub == observed and way.works for way in ways)
     if observed is None or observed == path.hub or not is_sound:
         return path
-    return Path(observed, now, "the other end chose it")
+    return Path(observed, now, "the other end chose it", doubts=path.doubts)
 
 
 def _leave_broken(path: Path, here: Way, others: Sequence[Way], now: float) -> Path:
@@ -193,16 +190,17 @@ def _leave_broken(path: Path, here: Way, others: Sequence[Way], now: float) -> P
         reachable = [way for way in others if way.mine.alive_since is not None]
     if not reachable:
         return path
+    reachable = [way for way in reachable if path.trusts(way, now)] or reachable
     return _move(path, reachable, f"{path.hub} is silent {'at the other end' if is_heard_here else 'here'}", now)
 
 
 def _choose_among_working(path: Path, here: Way, working: Sequence[Way], pair: Pair, now: float) -> Path:
-    steady = [way for way in working if not way.policy.drain]
-    if here.policy.drain and steady:
-        return _move(path, steady, f"{path.hub} drains", now)
+    trusted = [way for way in working if path.trusts(way, now)]
+    if here.policy.drain and any(not way.policy.drain for way in trusted):
+        return _move(path, [way for way in trusted if not way.policy.drain], f"{path.hub} drains", now)
     if pair.leads:
-        return _prefer(path, here, working, now)
-    told = [way for way in (working if here.policy.drain else steady) if way.hub == pair.told]
+        return _prefer(path, here, trusted, now)
+    told = [way for way in working if way.hub == pair.told and (here.policy.drain or not way.policy.drain)]
     return _move(path, told, "the other end chose it", now) if told else path
 
 
@@ -212,10 +210,18 @@ def _leave_silent(path: Path, working: Sequence[Way], silent_since: float, now: 
         return path
     tried = {hub: at for hub, at in path.tried.items() if now - at < NEXT_ROUND_S}
     fresh = [way for way in working if way.hub not in tried]
+    fresh = [way for way in fresh if path.trusts(way, now)] or fresh
     if not fresh:
         return path
     moved = _move(path, fresh, f"no echo came back via {path.hub}", now)
     return replace(moved, tried={**tried, path.hub: now})
+
+
+def _conclude(path: Path, now: float) -> Path:
+    """Echoes of the pair come back here, so what was tried before it does not carry them."""
+    failed = path.tried.keys() - {path.hub}
+    doubts = {hub: Doubt(now, path.doubts[hub].times + 1 if hub in path.doubts else 1) for hub in failed}
+    return replace(path, tried={}, doubts={**path.doubts, **doubts}) if path.tried else path
 
 
 def _prefer(path: Path, here: Way, working: Sequence[Way], now: float) -> Path:
@@ -271,4 +277,4 @@ def _find_best(ways: Sequence[Way]) -> Way:
 
 
 def _move(path: Path, ways: Sequence[Way], reason: str, now: float) -> Path:
-    return Path(_find_best(ways).hub, now, reason, tried=path.tried)
+    return Path(_find_best(ways).hub, now, reason, tried=path.tried, doubts=path.doubts)

@@ -8,11 +8,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from spokewire.network.punching import MAX_PLACES
+
 MAX_BYTES = 1200
 """With the heads below any MTU of ours."""
-MAX_HUBS = 32
+MAX_HUBS = 18
+"""So many legs fit, whatever they say. Of further hubs nothing is told, which counts as if they worked."""
 _HEAD = b"SPWS\x01"
 
+PlaceText = Annotated[str, Field(max_length=60, pattern=r"^(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$")]
+KeyText = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 HubNumber = Annotated[int, Field(ge=1, le=2**20)]
 
 
@@ -30,6 +35,16 @@ class LegTold(_Shape):
     rtt_ms: float | None = Field(default=None, ge=0.0, le=60_000.0)
 
 
+class DirectTold(_Shape):
+    """Where the sender may be reached without a hub, and how a probe to it is to be signed. Telling it is consent."""
+
+    places: tuple[PlaceText, ...] = Field(default=(), strict=False, max_length=MAX_PLACES)
+    key: KeyText
+    round: int = Field(ge=0, le=2**31)
+    taken: bool = False
+    """The sender sends directly now. It leads: the other end is to do the same, or packets of before would call the sender back to the hub."""
+
+
 class Signal(_Shape):
     """What a node tells another."""
 
@@ -37,6 +52,7 @@ class Signal(_Shape):
     legs: tuple[LegTold, ...] = Field(default=(), strict=False, max_length=MAX_HUBS)
     chosen: HubNumber | None = None
     """The hub that the sender wants the pair's packets to go through."""
+    direct: DirectTold | None = None
 
 
 def format_signal(signal: Signal) -> bytes:

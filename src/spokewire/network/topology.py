@@ -9,8 +9,8 @@ from spokewire.errors import Code, InputError
 from spokewire.network.addresses import AddressPlan
 from spokewire.network.documents import Grant, Member
 from spokewire.network.names import MachineName, WireGuardKey
-from spokewire.network.paths import find_share, name_pair
 from spokewire.network.roster import Roster
+from spokewire.network.shares import find_share, name_pair
 from spokewire.network.spec import Relay
 
 HUB_PORT = 51820
@@ -43,6 +43,10 @@ class Choice:
 
     hub: MachineName
     is_pinned: bool = True
+    place: str | None = None
+    """Where they go directly instead, as `address:port`."""
+    vouched: frozenset[str] = frozenset()
+    """Where else the peer itself has said that it is."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +161,10 @@ def _sealed_peers(roster: Roster, hubs: Sequence[Member], me: Grant, find: Find,
                 name=node.name,
                 public_key=WireGuardKey(node.record.wireguard_key),
                 allowed_ips=host_routes(plan, node.grant.number),
-                endpoint=hub.endpoint,
-                endpoint6=hub.endpoint6,
-                vouched=vouched,
-                is_pinned=choice.is_pinned and len(hubs) > 1,
+                endpoint=choice.place or hub.endpoint,
+                endpoint6=None if choice.place else hub.endpoint6,
+                vouched=vouched | choice.vouched,
+                is_pinned=choice.is_pinned,
             )
         )
     return tuple(_hub_peer(hub, host_routes(plan, hub.grant.number)) for hub in hubs) + tuple(nodes)

@@ -13,8 +13,8 @@ from spokewire.host import clock
 from spokewire.network.documents import Member
 from spokewire.network.names import WireGuardKey
 from spokewire.relay.messages import Initiation, Response, announce, derive_mac1_key, is_for, parse_message
-from spokewire.relay.outgoing import Outgoing
 from spokewire.relay.places import Endpoint, parse_endpoint
+from spokewire.relay.sharing import SharedPort
 
 STEP_S = 1.0
 AGAIN_S = (1.0, 6.0)
@@ -29,11 +29,13 @@ AT_ONCE = 100
 class Announcer:
     """Hears our handshakes and announces them, each several times."""
 
-    def __init__(self, observe: Callable[[WireGuardKey], str | None], find_port: Callable[[], int | None]) -> None:
+    def __init__(
+        self, port: SharedPort, observe: Callable[[WireGuardKey], str | None], find_port: Callable[[], int | None]
+    ) -> None:
         """`observe` tells a WireGuard peer's endpoint, `find_port` the port of our own WireGuard, both as of the last look."""
+        self._port = port
         self._observe = observe
         self._find_port = find_port
-        self._outgoing = Outgoing(self._hear)
         self._hubs: dict[WireGuardKey, bytes] = {}
         """Every hub's key, and the key of mac1 for messages to it."""
         self._kept: deque[tuple[float, bytes, Endpoint]] = deque(maxlen=MAX_KEPT)
@@ -55,17 +57,12 @@ class Announcer:
 
     async def step(self) -> None:
         """Listen to the port that WireGuard has now, and send what is to be sent again. Call it every STEP_S; PermanentError where CAP_NET_RAW is missing."""
-        port = self._find_port()
-        if port is None:
-            self._outgoing.close()
+        try:
+            self._port.open(self._find_port())
+        except PermanentError:
+            if len(self._hubs) > 1:
+                raise
             return
-        if self._outgoing.port != port:
-            try:
-                self._outgoing.open(port)
-            except PermanentError:
-                if len(self._hubs) > 1:
-                    raise
-                return
         for waiting in self._again:
             while waiting and waiting[0][0] <= clock.monotonic():
                 _, message, to = waiting.popleft()
@@ -74,13 +71,10 @@ class Announcer:
         for _ in range(min(AT_ONCE, len(self._returning))):
             key, message = self._returning.popleft()
             if key in places:
-                self._outgoing.send(announce(message), places[key])
+                self._port.send(announce(message), places[key])
 
-    def close(self) -> None:
-        """Stop listening."""
-        self._outgoing.close()
-
-    def _hear(self, message: bytes, to: Endpoint) -> None:
+    def hear(self, message: bytes, to: Endpoint) -> None:
+        """Our WireGuard has sent a handshake message."""
         parsed = parse_message(message)
         if not isinstance(parsed, Initiation | Response) or any(is_for(parsed, key) for key in self._hubs.values()):
             return
@@ -93,7 +87,7 @@ class Announcer:
     def _announce(self, message: bytes, to: Endpoint) -> None:
         for place in self._find_places().values():
             if place != to:
-                self._outgoing.send(announce(message), place)
+                self._port.send(announce(message), place)
 
     def _find_places(self) -> dict[WireGuardKey, Endpoint]:
         seen = {key: self._observe(key) for key in self._hubs}

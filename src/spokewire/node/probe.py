@@ -121,7 +121,7 @@ class Prober:
                 jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
                 watched.due_at = now + self._find_interval_s(watched, interest, crowd) * jitter
             elif watched.is_suspect(now) and now >= watched.asked_at + (
-                MISSING_HUB_INTERVAL_S if watched.target.has_rivals else find_interval_s(Interest.SUSPECT, suspects)
+                MISSING_HUB_INTERVAL_S if watched.has_other_path else find_interval_s(Interest.SUSPECT, suspects)
             ):
                 self._ask(watched, now, extra=True)
 
@@ -226,7 +226,7 @@ class Prober:
         )
 
     def _find_interval_s(self, watched: Watched, interest: Interest, crowd: Mapping[Interest, int]) -> float:
-        if watched.target.has_rivals and crowd[Interest.ACTIVE]:
+        if watched.has_other_path and crowd[Interest.ACTIVE]:
             return BUSY_HUB_INTERVAL_S
         return find_interval_s(interest, crowd[interest])
 

@@ -32,6 +32,8 @@ class Watched:
     sized_bytes: int = 0
     """What echoes of chosen sizes made of it."""
     bytes_counted: int | None = None
+    is_direct: bool = False
+    """Whether packets go there without a hub."""
 
     @property
     def name(self) -> str:
@@ -44,8 +46,13 @@ class Watched:
 
     @property
     def patience_s(self) -> float:
-        """How long an answer may be missing before it means something: less where there is another hub to go to."""
-        return MISSING_HUB_S if self.target.has_rivals else SUSPECT_S
+        """How long an answer may be missing before it means something."""
+        return MISSING_HUB_S if self.has_other_path else SUSPECT_S
+
+    @property
+    def has_other_path(self) -> bool:
+        """Whether packets can go another way at once: through another hub, or through a hub at all."""
+        return self.target.has_rivals or self.is_direct
 
     def interest(self, now: float) -> Interest:
         """How much we want to know of it while nothing is missing."""

@@ -23,8 +23,8 @@ _KEY_MASK = 0x7FFFFFFF
 """The kernel needs two of its own instructions for an operand with the highest bit."""
 _DROP: Instruction = (0x06, 0, 0, 0)
 _ACCEPT: Instruction = (0x06, 0, 0, 0xFFFF)
-_PACKET_TYPE, _PACKET_OUTGOING = 0xFFFFF004, 4
-"""SKF_AD_OFF + SKF_AD_PKTTYPE of linux/filter.h: the packet's type where its bytes would be; PACKET_OUTGOING of linux/if_packet.h."""
+_PACKET_TYPE, _PACKET_HOST, _PACKET_OUTGOING = 0xFFFFF004, 0, 4
+"""SKF_AD_OFF + SKF_AD_PKTTYPE of linux/filter.h: the packet's type where its bytes would be; the types are those of linux/if_packet.h."""
 
 
 def handshakes_of_members(port: int, members: Collection[Endpoint], secret: int) -> list[Instruction]:
@@ -143,8 +143,27 @@ def _search(keys: list[int], answers: tuple[Instruction, Instruction]) -> list[I
     return [(0x35, 0, 1, keys[middle]), (0x05, 0, 0, len(left)), *left, *right]  # jge to the right half
 
 
-def handshakes_sent(port: int) -> list[Instruction]:
-    """Initiations and responses of WireGuard's own that leave this machine from our port: types 1 and 2, followed by three zero bytes."""
+def handshakes_sent_and_probes(port: int | None, magic: bytes) -> list[Instruction]:
+    """What this machine sends of WireGuard's types 1 and 2, followed by three zero bytes, from whichever port; and what comes to ours and begins with `magic`.
+
+    WireGuard shakes hands as soon as it has a port, so that one must be heard before it is known. `port` None: it is not, and nothing comes to it.
+    """
+    words = [(0x15, 1, 0, 0x01000000), (0x15, 0, 1, 0x02000000), _ACCEPT, _DROP]
+    sent = _first_word([], words)
+    to_port = [(0x48, 0, 0, 2), *_require(0x15, port or 0)]  # ldh [x + 2]: destination port
+    heard = _first_word(to_port, [*_require(0x15, int.from_bytes(magic, "big")), _ACCEPT])
+    return [
+        (0x28, 0, 0, _PACKET_TYPE),  # ldh #pkttype
+        (0x15, 1, 0, _PACKET_OUTGOING),
+        (0x05, 0, 0, len(sent)),  # ja
+        *sent,
+        *_require(0x15, _PACKET_HOST),
+        *heard,
+    ]
+
+
+def _first_word(check: list[Instruction], then: list[Instruction]) -> list[Instruction]:
+    """With X at the UDP head, `check` it; then load the first four bytes of the datagram, and go on with `then`."""
     v4 = [
         (0x30, 0, 0, 9),  # ldb [9]: protocol
         *_require(0x15, 17),
@@ -152,33 +171,24 @@ def handshakes_sent(port: int) -> list[Instruction]:
         (0x45, 0, 1, 0x1FFF),  # jset: a later fragment
         _DROP,
         (0xB1, 0, 0, 0),  # ldxb 4*([0]&0xf)
-        (0x48, 0, 0, 0),  # ldh [x + 0]: source port
-        *_require(0x15, port),
-        (0x40, 0, 0, 8),  # ld [x + 8]: type and zeros
+        *check,
+        (0x40, 0, 0, 8),  # ld [x + 8]
+        *then,
     ]
     v6 = [
         (0x30, 0, 0, 6),  # ldb [6]: next header
         *_require(0x15, 17),
-        (0x28, 0, 0, 40),  # ldh [40]: source port
-        *_require(0x15, port),
-        (0x20, 0, 0, 48),  # ld [48]: type and zeros
-    ]
-    ends: list[Instruction] = [
-        (0x15, 1, 0, 0x01000000),
-        (0x15, 0, 1, 0x02000000),
-        _ACCEPT,
-        _DROP,
+        (0x01, 0, 0, 40),  # ldx #40
+        *check,
+        (0x40, 0, 0, 8),  # ld [x + 8]
+        *then,
     ]
     return [
-        (0x28, 0, 0, _PACKET_TYPE),  # ldh #pkttype
-        *_require(0x15, _PACKET_OUTGOING),
         (0x30, 0, 0, 0),  # ldb [0]
         (0x54, 0, 0, 0xF0),  # and #0xf0: the IP version
         (0x15, 1, 0, 0x40),  # jeq #0x40: IPv4
-        (0x05, 0, 0, len(v4) + len(ends)),  # ja
+        (0x05, 0, 0, len(v4)),  # ja
         *v4,
-        *ends,
         *_require(0x15, 0x60),  # jeq #0x60: IPv6
         *v6,
-        *ends,
     ]

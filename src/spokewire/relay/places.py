@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 NodeNumber = int
 """A machine's host number in the address plan, 1 to 2^20: a node's, or that of the hub at the other end of a trunk."""
@@ -25,6 +25,12 @@ def parse_endpoint(text: str) -> Endpoint:
     """Parse an endpoint as `wg` prints it: 203.0.113.5:1234 or [2001:db8::5]:1234."""
     host, _, port = text.rpartition(":")
     return Endpoint(ip_address(host.strip("[]")).packed, int(port))
+
+
+def format_endpoint(endpoint: Endpoint) -> str:
+    """Write an endpoint as `wg` prints it."""
+    address = ip_address(endpoint.address)
+    return f"[{address}]:{endpoint.port}" if isinstance(address, IPv6Address) else f"{address}:{endpoint.port}"
 
 
 class Places:

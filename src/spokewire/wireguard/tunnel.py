@@ -95,7 +95,8 @@ class Tunnel:
         remade = await self._remake_if_due()
         if remade is None:
             await self._forget_peers(forget)
-        named = {peer.endpoint: peer.endpoint6 for peer in wanted.peers if peer.endpoint is not None}
+        named: dict[str, str | None] = {place: None for peer in wanted.peers for place in peer.vouched}
+        named |= {peer.endpoint: peer.endpoint6 for peer in wanted.peers if peer.endpoint is not None}
         endpoints = await resolve(named)
         async with self._changing:
             done = await asyncio.to_thread(self._apply, wanted, endpoints)
@@ -212,6 +213,10 @@ class Tunnel:
         """Bytes of both directions by peer, as of the last look."""
         peers = {} if self.observed is None else self.observed.peers
         return {key: peer.received_bytes + peer.sent_bytes for key, peer in peers.items()}
+
+    def find_local(self) -> list[str]:
+        """This machine's own addresses by which others may call it, but those of the tunnel."""
+        return self.links.list_addresses(ignore=self.interface)
 
     def port(self) -> int | None:
         """The UDP port of our side; None before it is known."""
