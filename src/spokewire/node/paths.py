@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from spokewire.host import clock
 from spokewire.host.logs import log
+from spokewire.network.active import choose_active
 from spokewire.network.documents import Grant, Member
 from spokewire.network.events import EventCode
 from spokewire.network.handshakes import calls_first
@@ -195,7 +196,10 @@ class Paths:
         ways = self._list_ways(pair.other, legs, pair.told if is_told else {})
         told = next((hub for hub, m in self._hubs.items() if is_told and m.grant.number == pair.told_choice), None)
         silent_since = None if seen is None else find_silence(seen.trail, now, leads=leads)
-        path = choose_path(ways, pair.path, Pair(leads, silent_since, told), now)
+        if pair.other.grant.id == self._me.id:
+            path = choose_active(ways, pair.path, now)
+        else:
+            path = choose_path(ways, pair.path, Pair(leads, silent_since, told), now)
         if path.hub == pair.path.hub and not leads and now - path.since >= PIN_S and told is None:
             path = follow(ways, path, self._find_hub(WireGuardKey(pair.other.record.wireguard_key)), now)
         return path
