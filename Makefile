@@ -1,7 +1,7 @@
 # The two commands are `make demo` and `make test`; both do all set-up. `make help` lists the rest.
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix lint unit lab promises bench bench-relay bench-kernel test-kernel test-prometheus test-docker wheel soak soak-short setup-test setup-bench clean
+.PHONY: help demo test check fix lint unit lab promises bench bench-relay bench-failover bench-kernel test-kernel test-prometheus test-docker wheel soak soak-short setup-test setup-bench clean
 
 help:            ## List the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -37,6 +37,9 @@ bench: setup-test  ## Measure; prints the tables of docs/benchmarks.md
 bench-relay: setup-bench  ## Measure the sealed relay beside its rivals (20 minutes); QUICK=1: one short round
 	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench.relay $(if $(QUICK),--quick)
 
+bench-failover: setup-bench  ## A relay is cut: how long nothing flows, beside Nebula and plain WireGuard (ten minutes)
+	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench.failover
+
 bench-kernel: setup-bench  ## Sealed beside routed with in-kernel WireGuard, in an emulated VM (minutes)
 	tools/kernel-vm tools/kernel-bench 2400
 
@@ -47,7 +50,7 @@ test-prometheus: setup-test  ## Alert rules, dashboard and metrics, loaded into 
 	PATH="$$(tools/prometheus):$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m prometheus
 
 promises: setup-test  ## Every promise of docs/reliability.md, measured; the long ones at full length, beside the others (a quarter of an hour)
-	PATH="$$PATH:/usr/sbin:/sbin" PROMISE_ROUNDS=$${PROMISE_ROUNDS:-3} $(BIN)/python -m pytest -q tests -m promise -n 5 --dist loadfile --no-loadscope-reorder
+	PATH="$$PATH:/usr/sbin:/sbin" PROMISE_ROUNDS=$${PROMISE_ROUNDS:-3} PROMISE_SLACK=$${PROMISE_SLACK:-2} $(BIN)/python -m pytest -q tests -m promise -n 5 --dist loadfile --no-loadscope-reorder
 
 test-docker:     ## The image and the machines behind the clouds' emulators, as real containers, on a Docker of its own (minutes; root)
 	@tools/setup docker

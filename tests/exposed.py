@@ -22,6 +22,7 @@ from spokewire.network.status import (
     PeerStatus,
     RelayStatus,
     State,
+    TrunkStatus,
     WireGuardStatus,
 )
 from spokewire.node.metrics import NodeCollector
@@ -113,7 +114,13 @@ def whole_hub_status(**changes: Any) -> HubStatus:
     """A hub that knows everything of its nodes."""
     known: dict[str, Any] = {
         "nodes": [make_view("node-1", api_connected=True, rx_bytes=1000, tx_bytes=2000)],
-        "relay": RelayStatus(labels=4, forwarded=9, refused={"rate": 2}),
+        "relay": RelayStatus(
+            labels=4,
+            forwarded=9,
+            refused={"rate": 2},
+            announced=5,
+            trunks=[TrunkStatus(hub="hub-2", endpoints=["203.0.113.2:51820"], labels=3, handshakes=7)],
+        ),
         "issues": [ISSUE],
     }
     return make_hub_status(**(known | changes))

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from bench.relay.frames import Way, build_head
+from spokewire.relay.labels import Install, Label
 from spokewire.relay.messages import Index
+from spokewire.relay.places import Endpoint, NodeNumber
 from spokewire.relay.rules import Outside
-from spokewire.relay.switch import Endpoint, Install, Label, NodeNumber
 
 HUB_ADDRESS = IPv4Address("198.18.0.1")
 """Addresses are of the block for benchmarks (RFC 2544 appendix C.2.2)."""

@@ -7,7 +7,8 @@ import time
 
 from bench.relay.rounds import Figures, table
 from spokewire.relay.messages import MAC_BYTES, derive_mac1_key
-from spokewire.relay.switch import Endpoint, Forward, Refusal, Switch
+from spokewire.relay.places import Endpoint
+from spokewire.relay.switch import Forward, Refusal, Switch
 
 SIZES = {100: 0.5, 1000: 2.0}
 """Nodes, and the most milliseconds that a handshake may take."""

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,37 +69,38 @@ Places = dict[str, Place]
 
 
 @contextmanager
-def deployed(relay: str) -> Iterator[Places]:
-    """A network of a hub and two nodes without NAT, deployed by the command line as by a user; removed at the end, whatever happened."""
+def deployed(relay: str, names: Sequence[str] = NAMES) -> Iterator[Places]:
+    """A network of hubs and two nodes without NAT, deployed by the command line as by a user; removed at the end, whatever happened."""
     with network(2) as lab:
         spec = lab.folder / "spokewire.toml"
         text = spec.read_text().replace('"port-restricted"', '"none"')
         lines = [f'relay = "{relay}"' if line.startswith("relay =") else line for line in text.splitlines()]
+        lines += [f'\n[[hubs]]\nname = "{name}"\nprovider = "lab"' for name in names if name.startswith("hub")][1:]
         spec.write_text("\n".join(lines) + "\n")
         print(f"deploying a {relay} network", flush=True)
         words = ("deploy", "--yes", "--timeout", str(DEPLOY_TIMEOUT_S))
         subprocess.run([sys.executable, "-m", "spokewire", *words], cwd=lab.folder, check=True)
-        yield _find(lab)
+        yield _find(lab, names)
 
 
 @contextmanager
-def bare() -> Iterator[Places]:
-    """The same three machines with nothing on them, in a world of their own that ends with us."""
+def bare(names: Sequence[str] = NAMES) -> Iterator[Places]:
+    """The same machines with nothing on them, in a world of their own that ends with us."""
     with tempfile.TemporaryDirectory(prefix="spokewire-bench-") as folder:
         world = start_world(Path(folder) / "lab", dies_with_us=True)
         try:
             machines = Machines(world)
             yield {
                 name: Place(world, machines.create(MachineName(name), name.partition("-")[0], Nat.NONE, None))
-                for name in NAMES
+                for name in names
             }
         finally:
             world.stop()
 
 
-def _find(lab: Network) -> Places:
+def _find(lab: Network, names: Sequence[str]) -> Places:
     world = find_world(lab_folder(lab.folder / "spokewire.toml"))
     if world is None:
         raise SystemExit("the lab is gone")
     machines = Machines(world)
-    return {name: Place(world, machines.find(name)) for name in NAMES}
+    return {name: Place(world, machines.find(name)) for name in names}

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from bench.relay import labels, rounds
 from bench.relay.modules import python
+from spokewire.relay.labels import LABEL_LIFETIME_S, Install, Label
 from spokewire.relay.messages import Index
-from spokewire.relay.switch import LABEL_LIFETIME_S, Endpoint, Install, Label
+from spokewire.relay.places import Endpoint
 from spokewire.relay.tables import Tables
 from spokewire.relay.tap import Tap
 
@@ -66,7 +67,7 @@ class Bench:
         self._tap.open()
         self._tap.know(labels.sources())
         self._tables.create(labels.OUTSIDE)
-        self._tables.place(labels.sources(), labels.endpoints())
+        self._tables.place(labels.sources(), labels.endpoints().items())
         for begin in range(0, len(traffic.labels), _BATCH):
             self._tables.install((install, _LIFETIME_S) for install in traffic.labels[begin : begin + _BATCH])
             self._tables.commit()

@@ -43,6 +43,8 @@ class Code(StrEnum):
     DOCUMENT_TOO_LARGE = "document-too-large"
     FORBIDDEN = "forbidden"
     GRANT_IN_USE = "grant-in-use"
+    HUB_MISLEADS = "hub-misleads"
+    HUB_WITHHOLDS = "hub-withholds"
     INTERNAL = "internal"
     KEY_FILE = "key-file"
     LAB_FAILED = "lab-failed"

@@ -165,7 +165,6 @@ def test_a_machine_speaks_for_itself_only(tmp_path: Path) -> None:
             hub.membership.take(node.record())
             hub.membership.take(other.record())
             wrong: list[tuple[str, dict[str, str], dict[str, str]]] = [
-                ("/v1/records", node.proof(), {"record": other.record(2)}),
                 ("/v1/reports", node.proof(), {"document": other.report()}),
                 ("/v1/reports", node.proof(), {"document": other.result("t" * 16, "node-1")}),
                 ("/v1/reports", hub.network.proof(), {"document": node.report()}),
@@ -175,6 +174,8 @@ def test_a_machine_speaks_for_itself_only(tmp_path: Path) -> None:
             stranger = hub.network.grant("node-3", 13)
             unjoined = await http.post("/v1/reports", headers=stranger.proof(), json={"document": stranger.report()})
             check_problem(unjoined, 403, Code.FORBIDDEN)
+            unknown = await http.post("/v1/records", headers=stranger.proof(), json={"record": other.record(2)})
+            check_problem(unknown, 403, Code.FORBIDDEN)
 
     asyncio.run(scenario())
 

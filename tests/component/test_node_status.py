@@ -19,8 +19,8 @@ from spokewire.network.roster import Roster, merge
 from spokewire.network.status import NodeStatus, State, WireGuardStatus
 from spokewire.node import server
 from spokewire.node.board import Board
-from spokewire.node.probe import Watched
 from spokewire.node.targets import Target
+from spokewire.node.watched import Watched
 from tests.component.made import Network
 from tests.component.served import hub_record, serving, speak
 
@@ -130,7 +130,7 @@ def test_a_loop_that_only_waits_for_news_is_not_listed_as_one_that_has_not_turne
     board.report("sync", turns=False)(None)
     board.report("probe")(None)
     assert set(board.status().loops) == {"probe"}
-    assert board.overdue() == ""
+    assert board.turns.overdue() == ""
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_garbage_strangers_and_answers_of_another_life_are_not_answered_and_not_
             async with echo_service(THERE, service):
                 good = format_echo(QUESTION)
                 bad = [b"", b"x", good[:-1], good + b"x", b"X" + good[1:], good[:4] + b"\x02" + good[5:]]
-                bad += [good[:5] + b"\x03" + good[6:], good[:6] + b"\x01" + good[7:], bytes(65000)]
+                bad += [good[:5] + b"\x05" + good[6:], good[:5] + b"\x03" + good[6:], bytes(65000)]
                 bad.append(format_echo(replace(QUESTION, kind=Kind.ANSWER)))
                 for data in bad:
                     await loop.sock_sendto(peer, data, (THERE, PORT))

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ ROUNDS = 24
 DOCUMENTS = 20
 WRITER = f"""
 import sys
+import time
 from pathlib import Path
 from spokewire.hub.store import Store
 store = Store(Path(sys.argv[1]))
@@ -136,4 +138,48 @@ def test_a_file_that_is_found_damaged_while_the_hub_runs_is_written_anew_with_al
     store.replace([("record", "a", "1"), ("record", "b", "2")])
     assert (store.problem, bool(store.damage)) == (None, True)
     assert Store(path).load() == ["1", "2"]
+    store.close()
+
+
+@pytest.mark.parametrize("fate", ["removed", "replaced by an older one", "replaced by garbage"])
+@pytest.mark.parametrize("restarted", [False, True], ids=["it was written", "it was only read"])
+def test_a_file_that_is_removed_or_replaced_under_the_hub_is_written_anew_and_that_is_told(
+    tmp_path: Path, fate: str, *, restarted: bool
+) -> None:
+    path, older = tmp_path / "hub.sqlite", tmp_path / "older.sqlite"
+    for where, rows in ((older, [("record", "a", "1"), ("record", "z", "9")]), (path, [("record", "a", "2")])):
+        first = Store(where)
+        first.replace(rows)
+        first.close()
+    store = Store(path)
+    assert store.load() == ["2"]
+    if not restarted:
+        store.replace([("record", "a", "3")])
+    match fate:
+        case "removed":
+            path.unlink()
+        case "replaced by an older one":
+            older.replace(path)
+        case _:
+            older.write_bytes(b"this is no database" * 500)
+            older.replace(path)
+    store.try_again()
+    assert store.problem is None
+    assert "removed" in store.rewritten or "replaced" in store.rewritten
+    assert Store(path).load() == ["2" if restarted else "3"]
+    store.rewritten = ""
+    store.try_again()
+    assert store.rewritten == "", "the new file is ours"
+    store.close()
+
+
+def test_another_program_that_locks_the_file_does_not_hold_up_the_hub(tmp_path: Path) -> None:
+    store = Store(tmp_path / "hub.sqlite")
+    store.replace([("record", "a", "1")])
+    with contextlib.closing(sqlite3.connect(tmp_path / "hub.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        store.replace([("record", "b", "2")])
+        assert time.monotonic() - begun < 1.0
+        assert store.problem is not None
     store.close()

@@ -107,10 +107,12 @@ import base64, socket, sys
 source_port, key, sender = int(sys.argv[1]), base64.b64decode(sys.argv[2]), int(sys.argv[3])
 line = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
 message = initiation(sender, key)
+if sys.argv[5:] == ["announced"]:
+    message = message[:1] + b"\\x01" + message[2:]
 line.sendto(struct.pack("!HHHH", source_port, 51820, 8 + len(message), 0) + message, (sys.argv[4], 0))
 """
 )
-"""It sends a handshake from the port of the machine's own WireGuard, which is why it takes a raw socket."""
+"""It sends a handshake, or the announcement of one, from the port of the machine's own WireGuard, which is why it takes a raw socket."""
 
 
 @dataclass(frozen=True)

@@ -91,10 +91,10 @@ def test_members_shake_hands_while_a_stranger_floods_with_handshakes(network: Ne
     assert relay_counters(network)["unknown-source"] > before.get("unknown-source", 0)
 
 
-def forge_initiation(network: Network, index: int) -> None:
-    """node-3 announces an index to node-2 with a message of its own making, from where its WireGuard is."""
+def forge_initiation(network: Network, index: int, *options: str) -> None:
+    """node-3 claims an index towards node-2 with a message of its own making, from where its WireGuard is."""
     port = network.exec("node-3", "wg", "show", "wg-demo", "listen-port").out.strip()
-    network.python("node-3", FORGER, port, network.public_key("node-2"), str(index), HUB)
+    network.python("node-3", FORGER, port, network.public_key("node-2"), str(index), HUB, *options)
 
 
 def test_a_member_cannot_take_over_another_members_label(network: Network) -> None:
@@ -102,12 +102,23 @@ def test_a_member_cannot_take_over_another_members_label(network: Network) -> No
     index = next(index for (source, index), target in known.items() if (source, target) == (12, 11))
     fresh = 0x5A5A5A5A
     forge_initiation(network, fresh)
-    wait_until(lambda: labels(network).get((12, fresh)) == 13, 5, "an index that nobody has may be announced so")
+    wait_until(lambda: labels(network).get((12, fresh)) == 13, 5, "an index that nobody has may be claimed so")
     taken = relay_counters(network).get("label-taken", 0)
     forge_initiation(network, index)
     wait_until(lambda: relay_counters(network).get("label-taken", 0) == taken + 1, 5, "the claim was refused")
     assert labels(network)[12, index] == 11
     Traffic.begin(network, "node-1", "node-2", "10.88.0.12").wait_for_answers(5, 5)
+
+
+def test_an_announcement_becomes_a_label_and_goes_no_further_and_a_strangers_is_refused(network: Network) -> None:
+    before, index = relay_counters(network), 0x6B6B6B6B
+    forge_initiation(network, index, "announced")
+    wait_until(lambda: labels(network).get((12, index)) == 13, 5, "the label is there")
+    assert relay_counters(network)["forwarded"] - before["forwarded"] <= OWN_HANDSHAKES
+    network.python("stranger-1", FORGER, "40000", network.public_key("node-2"), str(index + 1), HUB, "announced")
+    refused = before.get("unknown-source", 0)
+    wait_until(lambda: relay_counters(network).get("unknown-source", 0) > refused, 5, "the refusal is counted")
+    assert (12, index + 1) not in labels(network)
 
 
 SEND_AS = """

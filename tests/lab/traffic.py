@@ -172,6 +172,10 @@ class Flow:
         """What did not come back within two seconds."""
         return [line for line in self._lines() if line.startswith("lost ")]
 
+    def lost_since(self, at: float) -> int:
+        """How many that were sent since an instant did not come back within two seconds."""
+        return sum(float(line.split()[2]) >= at + 2 for line in self.lost())
+
     def _lines(self) -> list[str]:
         return self._log.read_text().rpartition("\n")[0].splitlines()
 

@@ -40,6 +40,11 @@ def nodes(name: str = "node", count: int | None = None, nat: str = "port-restric
     return "\n".join(lines) + "\n"
 
 
+def hub(name: str, *lines: str) -> str:
+    """A [[hubs]] table of the spec beside that of hub-1, with more lines."""
+    return "\n".join(["", "[[hubs]]", f'name = "{name}"', 'provider = "lab"', *lines]) + "\n"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a finished command left."""

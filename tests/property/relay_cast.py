@@ -2,8 +2,9 @@
 
 from hypothesis import strategies as st
 
+from spokewire.relay.labels import Install
 from spokewire.relay.switch import ForHub, Forward
-from tests.property.relay_model import FOR_HUB, PER_PAIR, SPARE, Key, Outcome, Passed, Place
+from tests.property.relay_model import FOR_HUB, PER_PAIR, SPARE, Key, Noted, Outcome, Passed, Place
 
 HUB_KEY = b"H" * 32
 NUMBERS = [11, 12, 13, 14, 15]
@@ -39,10 +40,15 @@ reports = st.dictionaries(numbers, st.sampled_from(PLACES), max_size=3)
 def describe(decision: object) -> Outcome:
     """The switch's decision in the oracle's words."""
     match decision:
-        case Forward(to, install):
-            label = None if install is None else ((install.label.source, int(install.label.index)), install.target)
-            return Passed((to.address, to.port), label)
+        case Forward((to,), installs, False):
+            return Passed((to.address, to.port), next(map(_tell, installs), None))
+        case Install():
+            return Noted(_tell(decision))
         case ForHub():
             return FOR_HUB
         case _:
             return str(decision)
+
+
+def _tell(install: Install) -> tuple[tuple[int, int], int]:
+    return (install.label.source, int(install.label.index)), install.target

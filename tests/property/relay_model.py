@@ -38,7 +38,8 @@ class Said:
     to: Key | None = None
     """Whose public key made mac1 (5.4.4); None: nobody's."""
     is_sound: bool = True
-    """Whether it is a message of WireGuard's at all."""
+    """Whether it is a message of WireGuard's at all, or the announcement of one."""
+    is_announcement: bool = False
 
 
 def initiation(sender: int, to: Key, filling: bytes) -> Said:
@@ -58,6 +59,12 @@ def cookie_reply(receiver: int, filling: bytes) -> Said:
     return Said(Kind.COOKIE_REPLY, struct.pack("<B3xI", 3, receiver) + _fill(filling, 24 + 32), receiver=receiver)
 
 
+def announce(said: Said) -> Said:
+    """docs/relay.md: the copy of an initiation or a response for other hubs, whose second byte is 1. There is no announcement of a cookie reply."""
+    packet = said.packet[:1] + b"\1" + said.packet[2:]
+    return replace(said, packet=packet, is_announcement=True, is_sound=said.kind is not Kind.COOKIE_REPLY)
+
+
 def garble(said: Said, how: str, at: int) -> Said:
     """Spoil a message in one way; `at` chooses the place."""
     packet = bytearray(said.packet)
@@ -67,7 +74,7 @@ def garble(said: Said, how: str, at: int) -> Said:
         case "longer":
             return replace(said, packet=bytes(packet) + bytes(1 + at % 32), is_sound=False)
         case "reserved":
-            packet[1 + at % 3] = 1 + at % 255
+            packet[1 + at % 3] = 2 + at % 254
             return replace(said, packet=bytes(packet), is_sound=False)
         case "type":
             others = [number for number in range(256) if number != said.kind.value[0]]
@@ -79,8 +86,9 @@ def garble(said: Said, how: str, at: int) -> Said:
 
 
 def is_handshake(packet: bytes) -> bool:
-    """Whether bytes are a message of types 1 to 3 at all."""
-    return packet[1:4] == bytes(3) and (packet[0], len(packet)) in {kind.value for kind in Kind}
+    """Whether bytes are a message of types 1 to 3 at all, or an announcement."""
+    known = {kind.value for kind in Kind}
+    return (packet[:1] + packet[2:4] + bytes([len(packet)])) in {bytes([kind, 0, 0, size]) for kind, size in known}
 
 
 def _mac1(covered: bytes, to: Key) -> bytes:
@@ -101,9 +109,16 @@ class Passed:
     label: tuple[tuple[int, int], int] | None
 
 
+@dataclass(frozen=True)
+class Noted:
+    """The sender's index has become a label, and nothing goes on."""
+
+    label: tuple[tuple[int, int], int]
+
+
 FOR_HUB = "for the hub"
-Outcome = Passed | str
-"""Without `Passed`: FOR_HUB, or the reason of a refusal."""
+Outcome = Passed | Noted | str
+"""Without `Passed` and `Noted`: FOR_HUB, or the reason of a refusal."""
 
 
 @dataclass
@@ -114,10 +129,11 @@ class Model:
     keys: dict[int, Key] = field(default_factory=dict)
     places: dict[int, Place] = field(default_factory=dict)
     labels: dict[tuple[int, int], tuple[int, float]] = field(default_factory=dict)
-    """(who sends, receiver index) -> (who announced that index to them, until when)."""
+    """(who sends, receiver index) -> (who claimed that index towards them, until when)."""
     allowance: dict[int, tuple[float, float]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
     passed: int = 0
+    noted: int = 0
 
     def change_members(self, keys: Mapping[int, Key]) -> set[tuple[int, int]]:
         """Exactly these are members now; return the labels that this ends."""
@@ -153,6 +169,8 @@ class Model:
         outcome = self._judge(said, source, now)
         if isinstance(outcome, Passed):
             self.passed += 1
+        elif isinstance(outcome, Noted):
+            self.noted += 1
         elif outcome != FOR_HUB:
             self.refused[outcome] += 1
         return outcome
@@ -160,7 +178,7 @@ class Model:
     def _judge(self, said: Said, source: Place, now: float) -> Outcome:
         if not said.is_sound:
             return "malformed"
-        if said.to == self.hub_key:
+        if said.to == self.hub_key and not said.is_announcement:
             return FOR_HUB
         member = self.who_is_at(source)
         if member is None:
@@ -168,20 +186,21 @@ class Model:
         return self._switch(said, member, now) if self._allow(member, now) else "rate"
 
     def _switch(self, said: Said, member: int, now: float) -> Outcome:
-        if said.kind is Kind.INITIATION:
-            asked = [number for number, key in self.keys.items() if key == said.to]
-            return self._announce(said, member, asked[0] if asked else None, now)
+        asked = next((number for number, key in self.keys.items() if key == said.to), None)
+        if said.is_announcement or said.kind is Kind.INITIATION:
+            return self._claim(said, member, asked, now)
         target = self.live_labels(now).get((member, said.receiver))
         if said.kind is Kind.RESPONSE:
-            return self._announce(said, member, None if target is None or self.keys[target] != said.to else target, now)
+            return self._claim(said, member, target if target == asked else None, now)
         if target is None or target not in self.places:
             return "no-target"
         return Passed(self.places[target], None) if self._same_family(member, target) else "mixed-family"
 
-    def _announce(self, said: Said, member: int, target: int | None, now: float) -> Outcome:
-        if target is None or target == member or target not in self.places:
+    def _claim(self, said: Said, member: int, target: int | None, now: float) -> Outcome:
+        """Who is greeted must be here for a message to pass, but not for an announcement."""
+        if target is None or target == member or not (said.is_announcement or target in self.places):
             return "no-target"
-        if not self._same_family(member, target):
+        if target in self.places and not self._same_family(member, target):
             return "mixed-family"
         label, live = (target, said.sender), self.live_labels(now)
         if live.get(label, member) != member:
@@ -189,7 +208,7 @@ class Model:
         if label not in live and list(live.values()).count(member) >= PER_PAIR * len(self.keys) + SPARE:
             return "label-limit"
         self.labels[label] = (member, now + LIFETIME_S)
-        return Passed(self.places[target], (label, member))
+        return Noted((label, member)) if said.is_announcement else Passed(self.places[target], (label, member))
 
     def _allow(self, member: int, now: float) -> bool:
         left, at = self.allowance.get(member, (BURST, now))

@@ -1,5 +1,7 @@
 """Parsers of what others send: nothing raises but what the parser promises, and what was written is read back."""
 
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from hypothesis import example, given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from spokewire.errors import Code, InputError
 from spokewire.lab.plan import LinkFault, parse_fault
-from spokewire.network.echo import MAX_SIZE, SIZE, Echo, answer, format_echo, parse_echo
+from spokewire.network.echo import HERE_SIZE, MAX_SIZE, SIZE, Echo, answer, format_echo, locate, parse_echo
 from spokewire.network.echo import Kind as EchoKind
 from spokewire.network.keys import decode_base64url, encode_base64url, parse_wireguard_key
 from spokewire.network.token import parse_token
@@ -50,23 +52,51 @@ def test_a_token_cut_short_anywhere_is_called_damaged(length: int) -> None:
     st.binary(max_size=64)
     | st.binary(max_size=9).map(lambda end: REQUEST_WIRE + bytes(1360) + end)
     | st.binary(min_size=SIZE, max_size=SIZE).map(lambda data: b"SPWE\x01" + data[5:])
+    | st.binary(min_size=SIZE - 1, max_size=HERE_SIZE + 1).map(
+        lambda data: b"SPWE\x01\x04" + data[6:32] + bytes(4) + data[36:]
+    )
+    | st.binary(min_size=SIZE - 1, max_size=SIZE + 1).map(
+        lambda data: b"SPWE\x01\x03" + data[6:32] + bytes(4) + data[36:]
+    )
 )
 def test_bytes_that_are_no_echo_are_ignored_and_those_that_are_have_one_spelling(data: bytes) -> None:
     echo = parse_echo(data)
     assert echo is None or format_echo(echo) == data
 
 
-@given(st.builds(Echo, st.sampled_from(EchoKind), NUMBERS, NUMBERS, NUMBERS, size=st.integers(SIZE, MAX_SIZE)))
+SIXTEEN_BITS = st.integers(0, 2**16 - 1)
+
+
+@given(
+    st.builds(
+        Echo,
+        st.sampled_from([EchoKind.REQUEST, EchoKind.ANSWER]),
+        NUMBERS,
+        NUMBERS,
+        NUMBERS,
+        size=st.integers(SIZE, MAX_SIZE),
+        active_hub=SIXTEEN_BITS,
+    )
+)
 def test_every_echo_is_read_back_and_its_answer_names_the_same_question(echo: Echo) -> None:
     assert parse_echo(format_echo(echo)) == echo
-    reply = answer(echo, 7)
-    assert (reply.size, reply.kind, reply.session, reply.sequence, reply.sent_at) == (
-        echo.size,
-        EchoKind.ANSWER,
-        echo.session,
-        echo.sequence,
-        echo.sent_at,
-    )
+    assert answer(echo, 7) == replace(echo, kind=EchoKind.ANSWER, received=7)
+
+
+@given(
+    st.builds(Echo, st.just(EchoKind.WHERE), NUMBERS, NUMBERS, NUMBERS, active_hub=SIXTEEN_BITS),
+    st.ip_addresses().filter(lambda address: not (address.is_unspecified or address.is_multicast)),
+    st.integers(1, 2**16 - 1),
+)
+def test_every_question_where_is_read_back_and_so_is_the_place_that_it_is_told(
+    question: Echo, address: IPv4Address | IPv6Address, port: int
+) -> None:
+    assert parse_echo(format_echo(question)) == question
+    answered = locate(question, f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}")
+    assert parse_echo(format_echo(answered)) == answered
+    host, _, told = answered.endpoint.rpartition(":")
+    inner = getattr(address, "ipv4_mapped", None) or address
+    assert (ip_address(host.strip("[]")), int(told)) == (inner, port)
 
 
 @given(st.binary(max_size=40) | st.binary(min_size=16, max_size=16).map(lambda data: b"SPWT\x01" + data[5:]))

@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from spokewire.relay.labels import Install, Label
 from spokewire.relay.messages import Index
-from spokewire.relay.switch import Endpoint, Forward, Label, Switch
+from spokewire.relay.places import Endpoint
+from spokewire.relay.switch import Forward, Switch
 from tests.property.relay_cast import (
     HUB_KEY,
     NOWHERE,
@@ -35,6 +37,7 @@ from tests.property.relay_model import (
     Model,
     Place,
     Said,
+    announce,
     cookie_reply,
     garble,
     initiation,
@@ -128,7 +131,7 @@ class SwitchAndModel(RuleBasedStateMachine):
         """The hub's daemon starts again with the labels it saved, and reads the places anew."""
         saved, places = self.switch.labels(), dict(self.model.places)
         hub = Switch(HUB_KEY)
-        hub.refused, hub.forwarded = self.switch.refused, self.switch.forwarded
+        hub.refused, hub.forwarded, hub.announced = self.switch.refused, self.switch.forwarded, self.switch.announced
         self.switch, self.model.places, self.model.allowance = hub, {}, {}
         hub.set_nodes(self.model.keys)
         restored = hub.restore(reversed(saved), self.now)
@@ -177,6 +180,25 @@ class SwitchAndModel(RuleBasedStateMachine):
             self.say(response(sender, index, self.model.keys[owner], filling), self.where(source))
 
     @rule(said=heard, speaker=speakers)
+    def announce_what_was_said(self, said: Said, speaker: int) -> None:
+        """The same node to another hub, or anybody who has seen it on its way."""
+        if said.is_sound:
+            self.say(announce(said), self.where(speaker))
+
+    @rule(between=st.lists(st.tuples(pairs, indices, indices, st.booleans()), min_size=1, max_size=6), filling=fillings)
+    def announce_sessions(self, between: list[tuple[tuple[int, int], int, int, bool]], filling: bytes) -> None:
+        """As the other hub hears them: either half may be lost, or come first."""
+        keys = self.model.keys
+        for (one, other), first, second, answer_first in between:
+            if one in keys and other in keys:
+                halves = [
+                    (announce(initiation(first, keys[other], filling)), self.where(one)),
+                    (announce(response(second, first, keys[one], filling)), self.where(other)),
+                ]
+                for said, source in reversed(halves) if answer_first else halves:
+                    self.say(said, source)
+
+    @rule(said=heard, speaker=speakers)
     def replay(self, said: Said, speaker: int) -> None:
         self.say(said, self.where(speaker))
 
@@ -221,17 +243,17 @@ class SwitchAndModel(RuleBasedStateMachine):
     def send_data(self, speaker: int, index: int) -> None:
         """The kernel's way: source endpoint, then label, then the target's endpoint. It must end at whoever announced that index to the sender."""
         source = self.where(speaker)
-        sender = self.switch.sources.get(Endpoint(*source))
+        sender = self.switch.places.sources.get(Endpoint(*source))
         found = None if sender is None else self.kernel.get(Label(sender, Index(index)))
         target = found[0] if found is not None and found[1] > self.now else None
         wanted = self.model.live_labels(self.now).get((self.model.who_is_at(source) or 0, index))
         assert target == wanted
-        assert self.switch.endpoints.get(target or 0) == self.endpoint_of(wanted)
+        assert self.switch.places.endpoints.get(target or 0) == self.endpoint_of(wanted)
 
     @invariant()
     def places_are_the_same(self) -> None:
-        assert {n: (e.address, e.port) for n, e in self.switch.endpoints.items()} == self.model.places
-        assert {n: e for e, n in self.switch.sources.items()} == self.switch.endpoints
+        assert {n: (e.address, e.port) for n, e in self.switch.places.endpoints.items()} == self.model.places
+        assert {n: e for e, n in self.switch.places.sources.items()} == self.switch.places.endpoints
 
     @invariant()
     def live_labels_are_the_same_in_the_switch_in_the_kernel_and_in_the_model(self) -> None:
@@ -254,7 +276,7 @@ class SwitchAndModel(RuleBasedStateMachine):
     @invariant()
     def everything_is_counted(self) -> None:
         assert self.switch.refused == self.model.refused
-        assert self.switch.forwarded == self.model.passed
+        assert (self.switch.forwarded, self.switch.announced) == (self.model.passed, self.model.noted)
 
     def where(self, speaker: int) -> Place:
         return self.model.places.get(speaker, NOWHERE)
@@ -264,8 +286,9 @@ class SwitchAndModel(RuleBasedStateMachine):
         wanted = self.model.hear(said, source, self.now)
         decision = self.switch.handle(said.packet, Endpoint(*source), self.now)
         assert describe(decision) == wanted
-        if isinstance(decision, Forward) and decision.install is not None:
-            self.kernel[decision.install.label] = (decision.install.target, self.now + 240)
+        for install in decision.installs if isinstance(decision, Forward) else (decision,):
+            if isinstance(install, Install):
+                self.kernel[install.label] = (install.target, self.now + 240)
         return said
 
     def pick_label(self, pick: int) -> tuple[tuple[int, int], int]:

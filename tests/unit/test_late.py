@@ -3,7 +3,7 @@
 import pytest
 
 from spokewire.errors import Code
-from spokewire.node.late import find_late, tell_overdue
+from spokewire.network.late import find_late, tell_overdue
 
 NOW = 1_800_000_000.0
 

@@ -90,6 +90,9 @@ def test_a_node_tells_what_it_knows_in_base_units(name: str, labels: dict[str, s
         ("spokewire_hub_node_transmit_bytes_total", {"node": "node-1"}, 2000.0),
         ("spokewire_relay_labels", {}, 4.0),
         ("spokewire_relay_handshakes_forwarded_total", {}, 9.0),
+        ("spokewire_relay_announcements_total", {}, 5.0),
+        ("spokewire_relay_trunk_labels", {"hub": "hub-2"}, 3.0),
+        ("spokewire_relay_trunk_handshakes_total", {"hub": "hub-2"}, 7.0),
         ("spokewire_relay_handshakes_refused_total", {"reason": "rate"}, 2.0),
         ("spokewire_relay_handshakes_refused_total", {"reason": "flood"}, 0.0),
         ("spokewire_build_info", {"role": "hub", "name": "hub-1", "network": "demo", "version": "0"}, 1.0),
@@ -186,4 +189,4 @@ def test_a_flood_of_questions_makes_one_page_a_second() -> None:
 def test_a_hub_without_a_relay_has_no_series_of_one() -> None:
     status: HubStatus = make_hub_status()
     page = collect(HubCollector(lambda: status, lambda: 0))
-    assert [page[name].series for name in page if name.startswith("spokewire_relay")] == [{}, {}, {}]
+    assert [page[name].series for name in page if name.startswith("spokewire_relay")] == [{}] * 6

@@ -64,7 +64,7 @@ class HubClient:
         self._identity = identity
 
     async def submit_record(self, record: str) -> Accepted:
-        """Hand in this machine's record."""
+        """Hand in a record: this machine's, or another's that the hub does not have."""
         return await self._send("POST", "/v1/records", RecordSubmission(record=record), Accepted)
 
     async def put_settings(self, settings: str) -> Accepted:

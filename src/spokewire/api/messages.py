@@ -23,7 +23,7 @@ class HubIntroduction(_Shape):
 
 
 class RecordSubmission(_Shape):
-    """POST /v1/records: a machine's own record."""
+    """POST /v1/records: a machine's own record, or another's that it knows."""
 
     record: Annotated[str, Field(max_length=Record.max_bytes)]
 

@@ -52,8 +52,9 @@ class Schema:
 class Database:
     """One file with a schema. Every method may be called from any thread; one at a time may write."""
 
-    def __init__(self, path: Path, schema: Schema) -> None:
+    def __init__(self, path: Path, schema: Schema, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path
+        self._busy_timeout_s = busy_timeout_s
         self._schema = schema
         self._log = path.with_name(f"{path.name}-wal")
         self._index = path.with_name(f"{path.name}-shm")
@@ -105,16 +106,29 @@ class Database:
                 if found != "ok":
                     raise DamagedError(" ".join(str(found).split()))
 
-    def set_aside(self) -> None:
-        """Put a damaged file out of the way, in place of an earlier one; PermanentError if that cannot be."""
+    def set_aside(self, *, with_log: bool = True) -> None:
+        """Put the file out of the way, in place of an earlier one; PermanentError if that cannot be. No file is none in the way.
+
+        Not `with_log`: the log that lies beside it belongs to another file, and goes.
+        """
+        aside_log = self.aside.with_name(f"{self.aside.name}-wal")
         try:
-            self.aside.with_name(f"{self.aside.name}-wal").unlink(missing_ok=True)
+            aside_log.unlink(missing_ok=True)
             with contextlib.suppress(FileNotFoundError):
-                self._log.replace(self.aside.with_name(f"{self.aside.name}-wal"))
+                self._log.replace(aside_log) if with_log else self._log.unlink()
             self._index.unlink(missing_ok=True)
-            self.path.replace(self.aside)
+            with contextlib.suppress(FileNotFoundError):
+                self.path.replace(self.aside)
         except OSError as error:
             raise self.translate(error) from error
+
+    def identify(self) -> tuple[int, int] | None:
+        """Which file it is now (device and inode); None if there is none, or it cannot be seen."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def size_bytes(self) -> int:
         """How much of the disk it takes, its log included."""
@@ -133,7 +147,10 @@ class Database:
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(
-            f"file:{quote(str(self.path.absolute()))}?{mode}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
+            f"file:{quote(str(self.path.absolute()))}?{mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=self._busy_timeout_s,
         )
 
     def _connect_to_read(self) -> sqlite3.Connection:

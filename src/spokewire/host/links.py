@@ -190,6 +190,18 @@ class Links:
             Code.DEVICE_UNAVAILABLE, "This machine has no default route.", hint="The relay needs an uplink."
         )
 
+    def list_addresses(self, *, ignore: str) -> list[str]:
+        """The addresses of this machine but those of the link `ignore`, of loopbacks, and those that are valid on their link only; IPv4 first."""
+        with _opened("look at the addresses") as route:
+            own = _find(route, ignore)
+            found = [
+                _interface(entry).ip
+                for family in (socket.AF_INET, socket.AF_INET6)
+                for entry in route.dump(Kind.GET_ADDRESS, AddressHead(family))
+                if own is None or entry.head.index != own.head.index
+            ]
+        return [str(address) for address in found if not address.is_loopback and not address.is_link_local]
+
     def find_overlaps(self, blocks: Iterable[IPv4Network], *, ignore: str) -> list[str]:
         """Describe routes and addresses of this machine, but those of the link `ignore`, that overlap any of the blocks."""
         wanted, found = tuple(blocks), []

@@ -22,6 +22,7 @@ BEAT_S = 1.0
 LOOK_S = 1.0
 HUNG_S = 10.0
 """Nothing of ours holds the loop for a second, also on an emulated machine; whoever waits for an echo waits for three."""
+OVERDUE_BEATS = 3
 STOPPED_S = 1.0
 """A look that comes this much too late was not made by a hung loop: the whole process was stopped, or the machine slept."""
 TELL_S = 2.0
@@ -53,6 +54,7 @@ class Watchdog:
     """Watches the loop that runs `run`, from its first turn on: so it is the first part of a daemon. `overdue` says in a sentence what else hangs beyond hope; "" if nothing does."""
 
     overdue: Callable[[], str] = lambda: ""
+    """Asked at each beat; it counts when it says so OVERDUE_BEATS times in a row: after the process was stopped for long every loop is overdue, and turns at once."""
     hung_s: float = HUNG_S
 
     def __post_init__(self) -> None:
@@ -61,7 +63,7 @@ class Watchdog:
 
     async def run(self) -> None:
         """Beat until cancelled, and tell the supervisor."""
-        supervisor = Supervisor()
+        supervisor, beats_overdue = Supervisor(), 0
         threading.Thread(target=self._guard, name="watchdog", daemon=True).start()
         supervisor.tell(READY)
         try:
@@ -69,7 +71,8 @@ class Watchdog:
                 self._pulse.beat(clock.monotonic())
                 supervisor.tell(ALIVE)
                 words = self.overdue()
-                if words:
+                beats_overdue = beats_overdue + 1 if words else 0
+                if beats_overdue >= OVERDUE_BEATS:
                     self._start_again(words)
                 await asyncio.sleep(BEAT_S)
         finally:

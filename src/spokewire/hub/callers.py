@@ -1,6 +1,6 @@
 """Those who call this hub: who is shut out of the tunnel though alive, and who is there twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from spokewire.errors import Code
@@ -12,7 +12,8 @@ from spokewire.hub.reports import Reports
 from spokewire.network.clocks import Reading, find_jump_s, tell_jump
 from spokewire.network.clones import describe_clone
 from spokewire.network.documents import Member
-from spokewire.network.handshakes import Caller, choose_renewals
+from spokewire.network.handshakes import COUNT_S, Arrivals, Caller, choose_renewals, count_caller
+from spokewire.network.health import Guest
 from spokewire.network.names import WireGuardKey
 from spokewire.network.status import Issue
 from spokewire.wireguard.tunnel import Tunnel
@@ -36,6 +37,8 @@ class Callers:
     """By name."""
     _issues: dict[str, Issue] = field(default_factory=dict)
     """By the name of the node that is there twice."""
+    _known_since: dict[str, float] = field(default_factory=dict)
+    """When each was known first."""
     _following: set[str] = field(default_factory=set)
     _stepped_at: float = field(default_factory=clock.monotonic)
     _reading: Reading = field(default_factory=lambda: Reading(*clock.read()))
@@ -53,7 +56,11 @@ class Callers:
         addresses = {str(node.name): str(plan.address(node.grant.number)) for node in nodes}
         self._tell_clones(self.reports.find_clones(addresses, now))
         self._following = {follower.name for follower in self.membership.followers}
+        self._known_since = {node.name: self._known_since.get(node.name, now) for node in nodes}
         self._known = {node.name: self._look_at(node, addresses[node.name], now, was_late=was_late) for node in nodes}
+        if choose_renewals(list(self._known.values()), now + COUNT_S):
+            arrivals = await self.tunnel.count()
+            self._known = {name: _count(caller, arrivals) for name, caller in self._known.items()}
         chosen = set(choose_renewals(list(self._known.values()), now))
         if not chosen:
             return
@@ -79,6 +86,19 @@ class Callers:
             peer = observed.peers.get(_key(node))
             if peer is not None and peer.endpoint is not None and peer.last_handshake_at is None:
                 self.echo.ask(str(roster.plan.address(node.grant.number)), 0)
+
+    def guests(self) -> list[Guest]:
+        """Every node with an agent, as we know it now."""
+        now = clock.monotonic()
+        return [
+            Guest(
+                name,
+                known_s=now - self._known_since[name],
+                echo_age_s=None if caller.heard_at is None else now - caller.heard_at,
+                follows_s=None if caller.follows_since is None else now - caller.follows_since,
+            )
+            for name, caller in self._known.items()
+        ]
 
     def issues(self) -> list[Issue]:
         """Who is there twice."""
@@ -119,6 +139,11 @@ class Callers:
                 name: issue.model_copy(update={"since": issue.since + jump_s}) for name, issue in self._issues.items()
             }
             self.clock_set(jump_s)
+
+
+def _count(caller: Caller, arrivals: Mapping[WireGuardKey, Arrivals]) -> Caller:
+    counted = arrivals.get(caller.key)
+    return caller if counted is None else count_caller(caller, counted)
 
 
 def _key(node: Member) -> WireGuardKey:

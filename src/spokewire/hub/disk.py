@@ -31,11 +31,19 @@ class Disk:
             text = f"{error.message} The hub goes on, and keeps in memory what it cannot write."
             self.issue = Issue(code=error.code, text=text, hint=error.hint, since=since)
         elif self._store.damage and self._tells_on():
-            text = f"The file of documents was damaged ({self._store.damage}): it was set aside, and machines hand theirs in again; a stock client has nobody to do so."
-            hint = f"Export stock clients again (spokewire node export); nothing else needs to be done. Why it was damaged is to be found on the disk of {self._folder}."
+            text = f"The file of documents was damaged ({self._store.damage}): it was set aside, and machines hand theirs in again, and what they know of stock clients."
+            hint = f"Nothing needs to be done. Why it was damaged is to be found on the disk of {self._folder}."
             self.issue = Issue(code=Code.DISK, text=text, hint=hint, since=since)
+        elif self._store.rewritten and self._tells_on():
+            text = f"The file of documents {self._store.rewritten} while the hub ran: it was written anew, whole."
+            self.issue = Issue(code=Code.DISK, text=text, hint=f"Look who else writes to {self._folder}.", since=since)
         else:
-            self.issue, self._store.damage, self._repaired_at = None, "", None
+            self.issue, self._store.damage, self._store.rewritten, self._repaired_at = None, "", "", None
+
+    def clock_set(self, jump_s: float) -> None:
+        """The wall clock was set: what began before is told by the clock as it is now."""
+        if self.issue is not None:
+            self.issue = self.issue.model_copy(update={"since": self.issue.since + jump_s})
 
     def _tells_on(self) -> bool:
         """Whether a repair is still to be told; by the clock that nobody sets."""

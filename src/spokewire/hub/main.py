@@ -1,6 +1,7 @@
 """The hub's daemon: builds everything and runs it."""
 
 import asyncio
+from functools import partial
 from importlib.metadata import version as version_of
 
 from prometheus_client import CollectorRegistry
@@ -15,6 +16,7 @@ from spokewire.host.journal import Journal
 from spokewire.host.logs import log
 from spokewire.host.loops import Ending, keep_small, repeat, run_until_stopped
 from spokewire.host.monitor import watch_changes
+from spokewire.host.turns import Turns
 from spokewire.host.watchdog import Watchdog
 from spokewire.hub import api, callers, forwarding, metrics, relaying
 from spokewire.hub.callers import Callers
@@ -22,14 +24,16 @@ from spokewire.hub.disk import Disk
 from spokewire.hub.firewall import plan_rules
 from spokewire.hub.membership import Membership
 from spokewire.hub.record import Settings, describe_hub, load_or_make_certificate
-from spokewire.hub.relaying import Relaying
+from spokewire.hub.relaying import Relaying, Senses
 from spokewire.hub.reports import Reports
+from spokewire.hub.standing import Standing
 from spokewire.hub.store import Store
 from spokewire.hub.tests import Tests
+from spokewire.hub.whereabouts import Whereabouts
 from spokewire.network.names import WireGuardKey, interface_name
 from spokewire.network.roster import Roster
 from spokewire.network.spec import Relay
-from spokewire.network.status import HubStatus, HubView, Issue, State
+from spokewire.network.status import HubStatus, HubView, Issue
 from spokewire.network.topology import HUB_PORT, plan_hub
 from spokewire.relay.rules import Outside
 from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
@@ -37,8 +41,6 @@ from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
 VERSION = version_of("spokewire")
 RECONCILE_INTERVAL_S = 2.0
 MAX_CONNECTIONS = 4096
-SESSION_S = 180.0
-"""No session of WireGuard's is older (REJECT_AFTER_TIME, paper section 6.1); a node's keepalives renew it before."""
 
 
 class Hub:
@@ -58,17 +60,23 @@ class Hub:
         self.interface = interface_name(self._grant.network_name)
         self.tunnel = Tunnel(self.interface, identity.key_file, self._public_key, self.journal)
         self.firewall = Firewall(self._grant.network_name, self.journal)
+        self.whereabouts = Whereabouts(self.tunnel, self.reports)
+        self.turns = Turns()
         self.relaying = Relaying(
-            self._grant.network_name, self._public_key, identity.folder, self.journal, self._read_endpoints
+            self._grant.network_name,
+            self._public_key,
+            identity.folder,
+            self.journal,
+            Senses(self.whereabouts.read_endpoints, self.whereabouts.find_away),
+            self.turns,
         )
         self.disk = Disk(identity.folder, store, lambda: self.relaying.unsaved)
-        self.echo = EchoService(asked=self.reports.note_echo)
+        self.echo = EchoService(asked=self.reports.note_echo, find_endpoint=self.whereabouts.find_endpoint)
         self.callers = Callers(self.membership, self.reports, self.tunnel, self.echo, self._clock_set)
         self._echo_address = ""
-        self._issue: Issue | None = None
+        self.standing = Standing(self.callers.guests, lambda: self.membership.roster.settings is not None)
         self._merging: Issue | None = None
-        self._started_at = self._since = clock.wall()
-        self._state, self._reason = State.STARTING, "waiting for the operator's settings"
+        self._started_at = clock.wall()
 
     def parts(self) -> api.Parts:
         """What the API stands on."""
@@ -114,7 +122,7 @@ class Hub:
             await self.relaying.stop()
         self.membership.applied(version)
         members = roster.nodes(now)
-        self.reports.forget({m.name for m in members}, {str(plan.address(m.grant.number)) for m in members})
+        self.reports.forget({m.name for m in members}, self.whereabouts.know(members, plan))
 
     async def watch_device(self) -> None:
         """Look again as soon as the user-space device dies."""
@@ -144,49 +152,34 @@ class Hub:
                 since=clock.wall(),
             )
 
-    def _read_endpoints(self) -> dict[WireGuardKey, str]:
-        """Where the nodes are that are there: what WireGuard remembers of one whose session is over is no place to defend against another."""
-        self.tunnel.refresh()
-        peers = {} if self.tunnel.observed is None else self.tunnel.observed.peers
-        ages = {key: self.tunnel.handshake_age_s(key) for key in peers}
-        return {
-            key: peer.endpoint
-            for key, peer in peers.items()
-            if peer.endpoint is not None and ((age := ages[key]) is None or age <= SESSION_S)
-        }
-
     async def refresh(self) -> None:
         """Look at the tunnel now: the operator asks."""
         await asyncio.to_thread(self.tunnel.refresh)
 
     def report(self, error: SpokewireError | None) -> None:
         """Take note of how `reconcile` went."""
-        if error is None:
-            self._issue = None
-            ready = self.membership.roster.settings is not None
-            self._change(
-                *((State.CONNECTED, "relaying") if ready else (State.STARTING, "waiting for the operator's settings"))
-            )
-        else:
-            since = clock.wall() if self._issue is None else self._issue.since
-            self._issue = Issue(code=error.code, text=error.message, hint=error.hint, since=since)
-            self._change(State.DISCONNECTED, error.message)
+        self.turns.note("reconcile")
+        self.standing.report(error)
 
     def status(self) -> HubStatus:
         """All that this hub knows."""
-        roster, nodes = self.membership.roster, self._views()
-        own = [issue for issue in (self._issue, self._merging, self.disk.issue) if issue is not None]
+        roster, nodes, standing = self.membership.roster, self._views(), self.standing
+        standing.look()
+        own = [issue for issue in (standing.issue, self._merging, self.disk.issue) if issue is not None]
         return HubStatus(
             name=self._grant.name,
             network=self._grant.network_name,
-            state=self._state,
-            reason=self._reason,
-            since=self._since,
+            state=standing.health.state,
+            reason=standing.health.reason,
+            since=standing.since,
             overlay_ip=self._echo_address,
             settings_version=roster.version,
             wg=self.tunnel.status(),
             relay=self.relaying.status(),
-            issues=own + self.callers.issues() + self.relaying.find_issues(self._grant.name, nodes),
+            issues=own
+            + self.turns.issues()
+            + self.callers.issues()
+            + self.relaying.find_issues(self._grant.name, nodes),
             nodes=nodes,
             time=clock.wall(),
             started_at=self._started_at,
@@ -247,12 +240,11 @@ class Hub:
 
     def _clock_set(self, jump_s: float) -> None:
         """Instants of before are told by the clock as it is now."""
-        self._since, self._started_at = self._since + jump_s, self._started_at + jump_s
-
-    def _change(self, state: State, reason: str) -> None:
-        if (state, reason) != (self._state, self._reason):
-            log.info("state changed", state=state, reason=reason)
-            self._state, self._reason, self._since = state, reason, clock.wall()
+        self._started_at += jump_s
+        for part in (self.standing, self.disk, self.relaying):
+            part.clock_set(jump_s)
+        if self._merging is not None:
+            self._merging = self._merging.model_copy(update={"since": self._merging.since + jump_s})
 
 
 async def run(settings: Settings) -> None:
@@ -272,15 +264,16 @@ async def run(settings: Settings) -> None:
         version=VERSION,
     )
     parts = {
-        "watchdog": Watchdog().run(),
+        "watchdog": Watchdog(hub.turns.overdue).run(),
         "api": listener.serve(api.build(hub.parts()), MAX_CONNECTIONS),
         "reconcile": repeat(
             "reconcile", hub.reconcile, RECONCILE_INTERVAL_S, wake=hub.membership.changed, report=hub.report
         ),
         "device": hub.watch_device(),
         "changes": watch_changes(hub.membership.changed.set),
-        "callers": repeat("callers", hub.callers.step, callers.STEP_S),
+        "callers": repeat("callers", hub.callers.step, callers.STEP_S, report=partial(hub.turns.note, "callers")),
         "relay endpoints": hub.relaying.follow(),
+        "relay trunks": hub.relaying.follow_hubs(),
         "relay handshakes": hub.relaying.forward(),
         "relay labels": hub.relaying.save(),
     }

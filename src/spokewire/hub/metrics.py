@@ -74,12 +74,25 @@ def _collect_relay(relay: RelayStatus | None) -> Iterator[Metric]:
     refused = CounterMetricFamily(
         "spokewire_relay_handshakes_refused", "Handshakes that were not, by reason.", labels=["reason"]
     )
+    announced = CounterMetricFamily(
+        "spokewire_relay_announcements", "Announcements whose label was installed, or renewed.", labels=[]
+    )
+    trunk_labels = GaugeMetricFamily(
+        "spokewire_relay_trunk_labels", "Labels that lead through the trunk to a hub.", labels=["hub"]
+    )
+    trunk_handshakes = CounterMetricFamily(
+        "spokewire_relay_trunk_handshakes", "Handshakes that left by the trunk to a hub, or came by it.", labels=["hub"]
+    )
     if relay is not None:
         labels.add_metric([], relay.labels)
         forwarded.add_metric([], relay.forwarded)
+        announced.add_metric([], relay.announced)
         for reason in sorted({*Refusal, "flood", *relay.refused}):
             refused.add_metric([reason], relay.refused.get(reason, 0))
-    yield from (labels, forwarded, refused)
+        for trunk in relay.trunks:
+            trunk_labels.add_metric([trunk.hub], trunk.labels)
+            trunk_handshakes.add_metric([trunk.hub], trunk.handshakes)
+    yield from (labels, forwarded, refused, announced, trunk_labels, trunk_handshakes)
 
 
 def _collect_nodes(nodes: list[HubView]) -> Iterator[Metric]:

@@ -2,35 +2,29 @@
 
 import asyncio
 import base64
-import json
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
 from spokewire.errors import SpokewireError
-from spokewire.host import clock, files, sysctl
+from spokewire.host import clock, sysctl
 from spokewire.host.journal import Journal
 from spokewire.host.logs import log
 from spokewire.host.loops import sleep_or_wake
+from spokewire.host.turns import Turns
+from spokewire.hub import saved_labels
+from spokewire.hub.held import Held, is_early
+from spokewire.hub.trunks import Trunks
 from spokewire.network.families import find_mixed
 from spokewire.network.names import WireGuardKey
 from spokewire.network.roster import Roster
 from spokewire.network.status import HubView, Issue, RelayStatus
 from spokewire.network.topology import HUB_PORT
-from spokewire.relay.messages import Index
+from spokewire.relay.labels import LABEL_LIFETIME_S, Install
+from spokewire.relay.places import Endpoint, NodeNumber, parse_endpoint
 from spokewire.relay.rules import Outside
-from spokewire.relay.switch import (
-    LABEL_LIFETIME_S,
-    Endpoint,
-    ForHub,
-    Forward,
-    Install,
-    Label,
-    NodeNumber,
-    Refusal,
-    Switch,
-)
+from spokewire.relay.switch import ForHub, Forward, Switch
 from spokewire.relay.tables import Tables
 from spokewire.relay.tap import Tap
 
@@ -44,30 +38,41 @@ MAX_WAITING = 4096
 BATCH = 64
 """After that many handshakes the loop gets a turn: each may be tried with the keys of a thousand nodes."""
 LEAST_INTERVAL_S = 0.1
-MAX_HELD = 256
-HOLD_S = 1.0
 SETTLE_S = 0.02
 """WireGuard notes a new endpoint when it has read the handshake that we saw pass: a moment later."""
 
-ReadEndpoints = Callable[[], dict[WireGuardKey, str]]
+RESOLVE_INTERVAL_S = 30.0
+"""How soon a hub whose name leads elsewhere is found; one whose record changes, at once."""
+
+
+@dataclass(frozen=True)
+class Senses:
+    """What else the hub knows of its nodes."""
+
+    read_endpoints: Callable[[], dict[WireGuardKey, str]]
+    """Where WireGuard hears them, as `wg` prints it. Called in a thread."""
+    find_away: Callable[[], Collection[NodeNumber]] = tuple
+    """Those that are silent although they should be heard."""
 
 
 class Relaying:
     """The switch of one hub with its tap and its tables."""
 
     def __init__(
-        self, network: str, hub_key: WireGuardKey, folder: Path, journal: Journal, read_endpoints: ReadEndpoints
+        self, network: str, hub_key: WireGuardKey, folder: Path, journal: Journal, senses: Senses, turns: Turns
     ) -> None:
+        self._hub_key = hub_key
         self.switch = Switch(base64.b64decode(hub_key))
         self._tables = Tables(network)
         self._tap = Tap(HUB_PORT, self._received)
         self._path = folder / "labels.json"
         self._journal = journal
-        self._read_endpoints = read_endpoints
+        self._senses = senses
         self._numbers: dict[WireGuardKey, NodeNumber] = {}
+        self._trunks = Trunks()
         self._pending: list[tuple[bytes, Endpoint]] = []
         self._arrived, self._look_now = asyncio.Event(), asyncio.Event()
-        self._held: deque[tuple[bytes, Endpoint, float]] = deque(maxlen=MAX_HELD)
+        self._held = Held()
         self._looking = asyncio.Lock()
         self._is_open = False
         self._outside: Outside | None = None
@@ -77,6 +82,7 @@ class Relaying:
         self._changed = False
         self.unsaved: SpokewireError | None = None
         """Why the labels could not be saved last time; None if they were."""
+        self._turns = turns
         self.dropped = 0
         """Handshakes that were dropped unread because too many waited."""
 
@@ -85,6 +91,10 @@ class Relaying:
         nodes = roster.nodes(now)
         self._numbers = {WireGuardKey(node.record.wireguard_key): node.grant.number for node in nodes}
         dropped = self.switch.set_nodes({number: base64.b64decode(key) for key, number in self._numbers.items()})
+        others = [hub for hub in roster.hubs(now) if hub.record.wireguard_key != self._hub_key]
+        own = [ip_address(text).packed for text in (outside.v4, outside.v6) if text is not None]
+        self._trunks.know(others, [Endpoint(address, outside.port) for address in own])
+        dropped += self.switch.set_trunks(self._trunks.endpoints)
         begins = not self._is_open
         if begins:
             # Not in a thread: labels that are queued meanwhile would be lost.
@@ -101,7 +111,7 @@ class Relaying:
         if begins:
             # Not before the places are known: a handshake would commit them as they are now in the queue, empty, and cut what flows.
             self._tap.open()
-            self._tap.know(self.switch.sources)
+            self._tap.know(self.switch.places.sources)
 
     async def stop(self) -> None:
         """Be no relay any more: the network is routed now. Its tables go, and with them every label."""
@@ -109,6 +119,7 @@ class Relaying:
             self._is_open, self._outside = False, None
             self._tap.close()
             self.switch.set_nodes({})
+            self.switch.set_trunks({})
             await asyncio.to_thread(self.remove)
 
     async def look(self) -> None:
@@ -119,15 +130,16 @@ class Relaying:
     async def _look(self) -> None:
         if not self._is_open:
             return
-        seen = await asyncio.to_thread(self._read_endpoints)
+        seen = await asyncio.to_thread(self._senses.read_endpoints)
         moved = self.switch.set_endpoints(
             {self._numbers[key]: parse_endpoint(text) for key, text in seen.items() if key in self._numbers}
         )
-        is_mixed = len({len(endpoint.address) for endpoint in self.switch.endpoints.values()}) > 1
+        places = self.switch.places
+        is_mixed = len({len(endpoint.address) for endpoint in places.endpoints.values()}) > 1
         self._mixed_since = (self._mixed_since or clock.wall()) if is_mixed else None
-        self._tables.place(self.switch.sources, self.switch.endpoints)
+        self._tables.place(places.sources, places.destinations)
         self._tables.commit()
-        self._tap.know(self.switch.sources)
+        self._tap.know(places.sources)
         if moved:
             log.info("nodes moved", nodes=sorted(moved))
             self._try_held(clock.monotonic())
@@ -139,9 +151,18 @@ class Relaying:
                 await self.look()
             except SpokewireError as error:
                 log.warning("endpoints not read", code=error.code, error=error.message)
+            self._turns.note("relay endpoints")
             await asyncio.sleep(LEAST_INTERVAL_S)
             await sleep_or_wake(POLL_INTERVAL_S - LEAST_INTERVAL_S, self._look_now)
             await asyncio.sleep(SETTLE_S)
+
+    async def follow_hubs(self) -> None:
+        """Find the addresses of the other hubs, again now and then: their names may lead elsewhere."""
+        while True:
+            if await self._trunks.resolve():
+                self.switch.set_trunks(self._trunks.endpoints)
+                self._look_now.set()
+            await sleep_or_wake(RESOLVE_INTERVAL_S, self._trunks.changed)
 
     async def forward(self) -> None:
         """Switch handshakes: all that wait together are decided, their labels go to the kernel at once, then they are forwarded."""
@@ -161,10 +182,11 @@ class Relaying:
         while True:
             await asyncio.sleep(SAVE_INTERVAL_S * max(1.0, self.switch.label_count / LABELS_PER_SAVE))
             self.switch.expire(clock.steady())
+            self._turns.note("relay labels")
             if self._changed:
                 self._changed = False
                 try:
-                    await asyncio.to_thread(self._store, self.switch.labels())
+                    await asyncio.to_thread(saved_labels.store, self._path, self.switch.labels())
                 except SpokewireError as error:
                     # A disk that is full must not stop the relay; the labels are saved as soon as there is room.
                     self._changed, self.unsaved = True, error
@@ -179,7 +201,13 @@ class Relaying:
         unread = self.dropped + self._tap.count_lost()
         if unread:
             refused["flood"] = unread
-        return RelayStatus(labels=self.switch.label_count, forwarded=self.switch.forwarded, refused=refused)
+        return RelayStatus(
+            labels=self.switch.label_count,
+            forwarded=self.switch.forwarded,
+            refused=refused,
+            announced=self.switch.announced,
+            trunks=self._trunks.status(self.switch),
+        )
 
     def find_issues(self, hub: str, nodes: Iterable[HubView]) -> list[Issue]:
         """What is wrong with these nodes for the relay."""
@@ -187,6 +215,11 @@ class Relaying:
             return []
         issue = find_mixed(hub, {node.name: node.endpoint for node in nodes}, self._mixed_since)
         return [] if issue is None else [issue]
+
+    def clock_set(self, jump_s: float) -> None:
+        """The wall clock was set: what began before is told by the clock as it is now."""
+        if self._mixed_since is not None:
+            self._mixed_since += jump_s
 
     def close(self) -> None:
         """Close the tap, in the loop's own thread."""
@@ -200,7 +233,7 @@ class Relaying:
     def _begin(self, outside: Outside) -> None:
         existed = ("relay", self._tables.table) in self._journal and self._tables.exists()
         self._journal.write("relay", self._tables.table)
-        self.switch.restore(self._load(), clock.steady())
+        self.switch.restore(saved_labels.load(self._path), clock.steady())
         if existed:
             # Endpoints of before are not known to us any more, but labels must stay; only the table's small maps are rebuilt.
             self._tables.forget_places()
@@ -228,55 +261,33 @@ class Relaying:
         self._arrived.set()
 
     def _try_held(self, now: float) -> None:
-        """Handshakes that came a moment before their sender, or their target, was found: WireGuard would repeat them only in five seconds."""
-        held, self._held = self._held, deque(maxlen=MAX_HELD)
-        self._switch_all([(message, source) for message, source, since in held if now - since <= HOLD_S], hold=False)
+        """Switch what came a moment too early."""
+        self._switch_all(list(self._held.take(now)), hold=False)
 
     def _switch_all(self, messages: list[tuple[bytes, Endpoint]], *, hold: bool = True) -> None:
         now = clock.steady()
-        forwards: list[tuple[bytes, Endpoint]] = []
+        away = self._senses.find_away() if self.switch.places.trunks else ()
+        forwards: list[tuple[bytes, Forward]] = []
         for message, source in messages:
-            decision = self.switch.handle(message, source, now)
+            decision = self.switch.handle(message, source, now, away)
             if isinstance(decision, ForHub):
                 self._look_now.set()
-            elif decision in (Refusal.UNKNOWN_SOURCE, Refusal.NO_TARGET) and hold:
-                self._held.append((message, source, clock.monotonic()))
+                continue
+            if isinstance(decision, Forward):
+                forwards.append((message, decision))
+                self._held.note(message)
+            if hold and is_early(decision):
+                self._held.keep(message, source, clock.monotonic())
                 self._look_now.set()
-            elif isinstance(decision, Forward):
-                forwards.append((message, decision.to))
-                if decision.install is not None:
-                    self._tables.install([(decision.install, LABEL_LIFETIME_S)])
+            installs = decision.installs if isinstance(decision, Forward) else (decision,)
+            for install in installs:
+                if isinstance(install, Install):
+                    self._tables.install([(install, LABEL_LIFETIME_S)])
                     self._changed = True
         self._tables.commit()
-        for message, to in forwards:
-            self._tap.send(message, to)
-
-    def _store(self, labels: list[tuple[Label, NodeNumber, float]]) -> None:
-        wall, steady = clock.read()
-        rows = [[label.source, label.index, target, expires_at - steady + wall] for label, target, expires_at in labels]
-        files.write(self._path, json.dumps(rows))
-
-    def _load(self) -> list[tuple[Label, NodeNumber, float]]:
-        try:
-            rows = json.loads(files.read(self._path) or "[]")
-            wall, steady = clock.read()
-            return [
-                (
-                    Label(int(source), Index(int(index))),
-                    int(target),
-                    steady + min(float(expires_at) - wall, LABEL_LIFETIME_S),
-                )
-                for source, index, target, expires_at in rows
-            ]
-        except (ValueError, TypeError, SpokewireError):
-            log.warning("saved labels unreadable", path=str(self._path))
-            return []
-
-
-def parse_endpoint(text: str) -> Endpoint:
-    """Parse an endpoint as `wg` prints it: 203.0.113.5:1234 or [2001:db8::5]:1234."""
-    host, _, port = text.rpartition(":")
-    return Endpoint(ip_address(host.strip("[]")).packed, int(port))
+        for message, forward in forwards:
+            for to in forward.to:
+                self._tap.send(message, to)
 
 
 def enable_forwarding(interface: str, journal: Journal) -> bool:

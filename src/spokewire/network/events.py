@@ -40,6 +40,8 @@ class EventCode(StrEnum):
     AGENT_STOPPED = "agent-stopped"
     CLOCK_JUMPED = "clock-jumped"
     """The machine's clock was set; instants of before were told by the old one."""
+    PATH_CHANGED = "path-changed"
+    """Packets for the subject go through another hub, or directly; where it is the node itself, those for everybody do."""
     MACHINE_LEFT = "machine-left"
     """The subject is no longer in the roster, so nothing more is heard of it."""
     HISTORY_RESUMED = "history-resumed"

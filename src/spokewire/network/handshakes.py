@@ -3,6 +3,12 @@
 WireGuard by itself is slow in both. Two initiations that cross end each other, and are repeated only after five seconds (REKEY_TIMEOUT); a session
 that the other end has lost is given up only after fifteen (KEEPALIVE_TIMEOUT and REKEY_TIMEOUT; WireGuard paper, section 6).
 Removing the peer and adding it again begins a handshake at once. It costs the old session, which is no loss where nothing comes back through it.
+
+Where something does, it is not done: while an agent is away its WireGuard goes on, nobody answers echoes, and packets flow. WireGuard counts what it
+has authenticated, so a count that grows by more than handshakes make (`note_arrivals`) tells that the session works in the direction to us. That says nothing of
+echoes, by which alone a state is judged, nor of the other direction. If that one is dead, the other end is the one that hears nothing: its agent shakes hands
+within seconds, or without an agent its WireGuard within fifteen. And no count grows for ever without both: a session is at most 180 s old (REJECT_AFTER_TIME), and
+the handshake of the next one must get through both ways. So arrivals withhold our handshakes for as long as they come, and need no limit of their own.
 """
 
 from collections.abc import Sequence
@@ -29,8 +35,24 @@ CALLER_SILENT_S = 2.5
 """How long a hub hears no echo of a node that is alive before it forgets what it knows of it: some eight echoes were lost by then."""
 SPOKE_S = 1.5
 """A report that comes so long after the last echo was sent by an agent that runs, and echoes: it is the tunnel that is silent."""
+COUNT_S = 1.5
+"""So long before a handshake is due we begin to count what arrives."""
+SETTLED_S = 0.5
+"""What is counted so soon after the last sign of life may have come before it."""
+HANDSHAKE_BYTES = 148 + 92
+"""An initiation and its answer (paper section 5.4). What comes beyond them within WINDOW_S belongs to a session."""
+WINDOW_S = 2.0
+"""Handshakes are begun no more often than that (FIRST_PAUSE_S; WireGuard itself: five seconds)."""
 MOST_AT_ONCE = 8
 """Handshakes forced in one pass, so that a crowd which lost its hub does not drown it when it is back."""
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What WireGuard had received from a peer, in bytes, at an instant (monotonic seconds)."""
+
+    at: float
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -47,6 +69,10 @@ class Silence:
     """When a handshake was forced last, since it was heard."""
     forced: int = 0
     """How often, since it was heard."""
+    arrivals: Arrivals | None = None
+    """What had arrived when we began to count; None: we do not."""
+    flowed_at: float | None = None
+    """When packets of its WireGuard arrived last, though it was not heard; None: none did."""
 
 
 @dataclass(frozen=True)
@@ -75,21 +101,54 @@ def hear(silence: Silence, now: float) -> Silence:
     return Silence(now, back_at=now if was_silent or silence.back_at is None else silence.back_at)
 
 
+def note_arrivals(before: Arrivals | None, silent_since: float, counted: Arrivals) -> tuple[Arrivals | None, bool]:
+    """Take what WireGuard counted of a silent peer: what to compare the next count with, and whether more has arrived since than handshakes make.
+
+    A count that is smaller than before is of a peer that was added again.
+    """
+    if counted.at < silent_since + SETTLED_S:
+        return None, False
+    if before is None or before.at < silent_since + SETTLED_S or counted.bytes < before.bytes:
+        return counted, False
+    windows = max(1.0, (counted.at - before.at) / WINDOW_S)
+    if counted.bytes - before.bytes > HANDSHAKE_BYTES * windows:
+        return counted, True
+    return (counted if windows > 1.0 else before), False
+
+
+def count(silence: Silence, counted: Arrivals) -> Silence:
+    """Take what WireGuard counted of a machine that is not heard."""
+    if silence.asked_at is None:
+        return silence
+    arrivals, flows = note_arrivals(silence.arrivals, silence.asked_at, counted)
+    return replace(silence, arrivals=arrivals, flowed_at=counted.at if flows else silence.flowed_at)
+
+
+def choose_counts(peers: Sequence[Peer], now: float) -> list[WireGuardKey]:
+    """The peers of which to count what arrives, because a handshake with them is due within COUNT_S."""
+    return [peer.key for peer in _find_due(peers, now, COUNT_S)]
+
+
 def choose_handshakes(peers: Sequence[Peer], now: float) -> list[WireGuardKey]:
     """The silent peers with which to shake hands anew now, hubs first, at most MOST_AT_ONCE.
 
     Peers behind a hub that is silent itself are left alone, and for RESUME_S after it came back: no handshake would reach them, or none is needed.
     """
-    due = [peer for peer in peers if _is_due(peer, now)]
-    if not any(_has_settled(peer.silence, now) for peer in peers if peer.is_hub):
-        due = [peer for peer in due if peer.is_hub]
+    due = _find_due(peers, now)
     due.sort(key=lambda peer: (not peer.is_hub, peer.silence.forced))
     return [peer.key for peer in due[:MOST_AT_ONCE]]
+
+
+def _find_due(peers: Sequence[Peer], now: float, ahead_s: float = 0.0) -> list[Peer]:
+    has_hub = any(_has_settled(peer.silence, now) for peer in peers if peer.is_hub)
+    return [peer for peer in peers if (has_hub or peer.is_hub) and _is_due(peer, now + ahead_s)]
 
 
 def _is_due(peer: Peer, now: float) -> bool:
     silence, patience_s = peer.silence, 0.0 if peer.calls else ANSWERER_WAITS_S
     if silence.asked_at is None:
+        return False
+    if silence.flowed_at is not None and now - silence.flowed_at < SILENT_S + patience_s:
         return False
     if silence.forced_at is None:
         return now - silence.asked_at >= SILENT_S + patience_s
@@ -115,13 +174,31 @@ class Caller:
     renewed_at: float | None = None
     """When its peer was renewed last, since it was heard."""
     renewed: int = 0
+    arrivals: Arrivals | None = None
+    """What had arrived through the tunnel when we began to count; None: we do not."""
+    flowed_at: float | None = None
+    """When packets of its WireGuard arrived last, though no echo did; None: none did since its last echo."""
+
+    @property
+    def silent_since(self) -> float:
+        """Since when an echo of it is missing; meaningless of one that does not follow."""
+        return max(self.follows_since or 0.0, self.heard_at or 0.0)
+
+
+def count_caller(caller: Caller, counted: Arrivals) -> Caller:
+    """Take what a hub's WireGuard counted of a node."""
+    arrivals, flows = note_arrivals(caller.arrivals, caller.silent_since, counted)
+    if arrivals is None:
+        return replace(caller, arrivals=None, flowed_at=None)
+    return replace(caller, arrivals=arrivals, flowed_at=counted.at if flows else caller.flowed_at)
 
 
 def choose_renewals(callers: Sequence[Caller], now: float) -> list[WireGuardKey]:
     """The nodes whose WireGuard peer a hub is to remove and add again now, at most MOST_AT_ONCE.
 
     WireGuard refuses handshakes whose timestamp is not newer than the last (paper section 5.1), so a node whose clock was set back is shut out until
-    its hub forgets it. A stranger cannot bring that about: the node must have proved by its own key that it is alive, and hear nothing.
+    its hub forgets it. A stranger cannot bring that about: the node must have proved by its own key that it is alive, and hear nothing. One whose packets
+    arrive is not shut out: its session works, only its echoes are not there yet, as while its agent starts.
     """
     due = [caller for caller in callers if _is_shut_out(caller, now)]
     due.sort(key=lambda caller: caller.renewed)
@@ -131,8 +208,9 @@ def choose_renewals(callers: Sequence[Caller], now: float) -> list[WireGuardKey]
 def _is_shut_out(caller: Caller, now: float) -> bool:
     if caller.follows_since is None or caller.spoke_at is None:
         return False
-    silent_since = max(caller.follows_since, caller.heard_at or 0.0)
-    if now - silent_since < CALLER_SILENT_S or caller.spoke_at - (caller.heard_at or 0.0) < SPOKE_S:
+    if caller.flowed_at is not None and now - caller.flowed_at < CALLER_SILENT_S:
+        return False
+    if now - caller.silent_since < CALLER_SILENT_S or caller.spoke_at - (caller.heard_at or 0.0) < SPOKE_S:
         return False
     return caller.renewed_at is None or now - caller.renewed_at >= _find_pause_s(caller.renewed)
 

@@ -21,6 +21,10 @@ LOSS_SEVERE_PCT = 50.0
 """Of those few that there are yet."""
 
 
+HEARD_S = 5.0
+"""How long a hub may miss echoes: its nodes send one a second, or are late by their own limit for silence and a little."""
+
+
 @dataclass(frozen=True)
 class Health:
     """A state with its reason."""
@@ -118,3 +122,51 @@ def _tell_silence(hub: PeerStatus) -> str:
     never_heard = hub.last_handshake_age_s is None and hub.last_echo_age_s is None
     never = ", and no WireGuard handshake ever: UDP seems to be blocked on the way" if never_heard else ""
     return f"{hub.name}: {hub.reason}{never}"
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A node with an agent, as its hub knows it. Ages in seconds."""
+
+    name: str
+    known_s: float
+    """How long this hub's daemon has known of it."""
+    echo_age_s: float | None
+    """Of its last echo through the tunnel; None: there was none yet."""
+    follows_s: float | None
+    """How long it has followed this hub's API without a break; None: it does not now."""
+
+
+def judge_hub(guests: Sequence[Guest], before: State, blocking: str) -> Health:
+    """Judge a hub by the echoes of its nodes. `blocking` names what stops it from keeping its tunnel; "" if nothing does.
+
+    Where nobody is expected there is nothing to prove. A node that has just come is given HEARD_S, in which the hub is what it was `before`.
+    """
+    heard = [guest for guest in guests if guest.echo_age_s is not None and guest.echo_age_s <= HEARD_S]
+    if heard:
+        is_whole = len(heard) == len(guests)
+        relaying = "relaying" if is_whole else f"relaying: echoes come from {len(heard)} of {len(guests)} nodes"
+        return (
+            Health(State.DEGRADED, f"{blocking} It is still {relaying}")
+            if blocking
+            else Health(State.CONNECTED, relaying)
+        )
+    if blocking:
+        return Health(State.DISCONNECTED, blocking)
+    if not guests:
+        return Health(State.CONNECTED, "ready to relay: no node with an agent has joined yet")
+    if all(guest.known_s < HEARD_S for guest in guests):
+        state = before if before is State.CONNECTED else State.STARTING
+        return Health(state, "no echo has come from a node yet")
+    silent = [guest.name for guest in guests if guest.follows_s is not None and guest.follows_s >= HEARD_S]
+    if silent:
+        who = silent[0] if len(silent) == 1 else f"{len(silent)} nodes"
+        verb = "follows" if len(silent) == 1 else "follow"
+        return Health(State.DEGRADED, f"no echo comes through the tunnel, though {who} {verb} its API")
+    return Health(
+        State.DEGRADED, f"nothing is heard of {_tell_crowd(guests)}, which may be switched off; or this hub is cut off"
+    )
+
+
+def _tell_crowd(guests: Sequence[Guest]) -> str:
+    return guests[0].name if len(guests) == 1 else f"any of {len(guests)} nodes"

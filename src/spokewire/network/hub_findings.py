@@ -103,6 +103,9 @@ def find_common_offset(seen: Examination) -> float:
 def _classify(seen: Examination, hub: HubOverview) -> Kind | None:
     evidence = seen.hubs[MachineName(hub.name)]
     if evidence.status is not None:
+        if hub.state is State.DEGRADED and not any(hub.reason.startswith(issue.text) for issue in hub.issues):
+            # It misses its nodes' echoes; why is told of the nodes.
+            return None
         known = {State.CONNECTED: None, State.STARTING: Kind.HUB_STARTING}
         return known.get(hub.state, Kind.HUB_NOT_RELAYING)
     if evidence.machine_state == "stopped":
@@ -150,7 +153,7 @@ def _describe(seen: Examination, hub: HubOverview, kind: Kind) -> Finding:
     evidence = [*_tell_provider(seen, name), *_tell_echoes(seen, name), *_tell_api(seen, name)]
     if kind is Kind.HUB_AWAY and _is_host(seen, name):
         todo += f" If it has never run, start it there with its token (spokewire node token {name})."
-    code = next((issue.code for issue in hub.issues if issue.text == hub.reason), "")
+    code = next((issue.code for issue in hub.issues if hub.reason.startswith(issue.text)), "")
     tried = list_tried(seen, {name})
     finding = make_finding(kind, [name], what, todo, code=code, since=since, evidence=evidence, tried=tried)
     return _weigh(seen, finding)

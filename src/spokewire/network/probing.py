@@ -28,6 +28,11 @@ class Interest(IntEnum):
     IDLE = 3
 
 
+BUSY_HUB_INTERVAL_S = 0.5
+"""To each of several hubs while a peer has traffic: the sooner a dead one is noticed, the sooner another takes over."""
+MISSING_HUB_S = 0.25
+MISSING_HUB_INTERVAL_S = 0.08
+"""A hub's answer that is missing for MISSING_HUB_S makes us ask it so often, where there is another hub to go to."""
 INTERVAL_S = {Interest.HUB: 1.0, Interest.SUSPECT: 0.25, Interest.ACTIVE: 1.0, Interest.IDLE: 5.0}
 BUDGET_PER_S = {Interest.SUSPECT: 20.0, Interest.ACTIVE: 20.0, Interest.IDLE: 10.0}
 """Echoes a second to all machines of one kind of interest: 50 in all, 7 kB a second on the wire, whatever the number of peers."""
@@ -206,9 +211,9 @@ class Trail:
         average_ms = taken.rtt_sum_ms / taken.answered if taken.answered else None
         return Summary(taken.due, taken.lost, average_ms, taken.rtt_max_ms if taken.answered else None)
 
-    def is_suspect(self, now: float) -> bool:
+    def is_suspect(self, now: float, patience_s: float = SUSPECT_S) -> bool:
         """Whether an answer is overdue."""
-        return self.unanswered_since is not None and now - self.unanswered_since >= SUSPECT_S
+        return self.unanswered_since is not None and now - self.unanswered_since >= patience_s
 
     def _remember(self, sequence: int, sample: Sample) -> None:
         if sequence in self.extra:

@@ -15,6 +15,7 @@ from spokewire.errors import Code, InputError
 from spokewire.network.addresses import AddressPlan, derive_ula
 from spokewire.network.documents import (
     Grant,
+    HubPolicy,
     Member,
     Record,
     Role,
@@ -58,6 +59,10 @@ class Roster:
     def version(self) -> int:
         """The version of the settings; 0 before any are known."""
         return 0 if self.settings is None else self.settings.version
+
+    def policy(self, hub: str) -> HubPolicy:
+        """How a hub is used."""
+        return HubPolicy() if self.settings is None else self.settings.policy(hub)
 
     def members(self, now: float) -> list[Member]:
         """Every machine that belongs to the network now; hubs first, then in order of name.

@@ -143,6 +143,18 @@ class HubView(_Shape):
     """Whether the node holds a roster stream open."""
 
 
+class TrunkStatus(_Shape):
+    """What passes between a sealed relay and another hub, for nodes of which each hub hears one."""
+
+    hub: str
+    endpoints: list[str] = Field(default_factory=list)
+    """Where the other hub is; none while its name cannot be resolved, or another machine is there."""
+    labels: int = 0
+    """Labels that lead through it: it is in use while there are some."""
+    handshakes: int = 0
+    """That left by it or came by it."""
+
+
 class RelayStatus(_Shape):
     """A sealed relay in numbers since its daemon started."""
 
@@ -151,6 +163,10 @@ class RelayStatus(_Shape):
     """Handshakes that were switched; data packets never reach the daemon."""
     refused: dict[str, int] = Field(default_factory=dict)
     """Handshakes that were not, by reason."""
+    announced: int = 0
+    """Announcements whose label was installed, or renewed."""
+    trunks: list[TrunkStatus] = Field(default_factory=list)
+    """One for each other hub."""
 
 
 class HubStatus(_Shape):

@@ -1,13 +1,16 @@
 """Who is whose WireGuard peer: from roster to wanted interface."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from types import MappingProxyType
 
 from spokewire.errors import Code, InputError
 from spokewire.network.addresses import AddressPlan
 from spokewire.network.documents import Grant, Member
 from spokewire.network.names import MachineName, WireGuardKey
 from spokewire.network.roster import Roster
+from spokewire.network.shares import find_share, name_pair
 from spokewire.network.spec import Relay
 
 HUB_PORT = 51820
@@ -28,6 +31,22 @@ class PeerSpec:
     keepalive_s: int = 0
     endpoint6: str | None = None
     """Instead of `endpoint` where there is no route to that."""
+    vouched: frozenset[str] = frozenset()
+    """Endpoints of other wanted peers, to which this one may roam by itself: another hub may carry its packets as well."""
+    is_pinned: bool = False
+    """Whether it is to be at `endpoint` and nowhere else, unless that is where the other end calls from for a moment."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The hub that a peer's packets go through; pinned: moved there whenever it is elsewhere."""
+
+    hub: MachineName
+    is_pinned: bool = True
+    place: str | None = None
+    """Where they go directly instead, as `address:port`."""
+    vouched: frozenset[str] = frozenset()
+    """Where else the peer itself has said that it is."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +73,24 @@ def host_routes(plan: AddressPlan, number: int) -> frozenset[IPv4Network | IPv6N
     return frozenset({IPv4Network(plan.address(number)), IPv6Network(plan.address6(number))})
 
 
-def plan_node(roster: Roster, me: Grant, now: float) -> InterfaceSpec | None:
-    """The interface of a node; None until settings are known; InputError if they have no address for it (DESIGN sections 3.1 and 3.2)."""
+def plan_node(
+    roster: Roster, me: Grant, now: float, choices: Mapping[MachineName, Choice] = MappingProxyType({})
+) -> InterfaceSpec | None:
+    """The interface of a node; None until settings are known; InputError if they have no address for it (DESIGN sections 3.1 to 3.4).
+
+    `choices`: the path of each other node (sealed), or of ourselves (routed), by name; where there is none, it is the pair's share of equal hubs.
+    """
     plan = roster.plan
     if plan is None or roster.settings is None:
         return None
     _refuse_outside(plan, me)
-    return InterfaceSpec(overlay_addresses(plan, me.number), _plan_peers(roster, me, plan, now))
+    hubs, find = roster.hubs(now), _choosing(roster, me, now, choices)
+    peers = (
+        _routed_peers(hubs, find(me.name) if hubs else None, plan)
+        if roster.settings.relay is Relay.ROUTED
+        else _sealed_peers(roster, hubs, me, find, now)
+    )
+    return InterfaceSpec(overlay_addresses(plan, me.number), peers)
 
 
 def plan_hub(roster: Roster, me: Grant, now: float) -> InterfaceSpec | None:
@@ -85,49 +115,59 @@ def _refuse_outside(plan: AddressPlan, me: Grant) -> None:
         )
 
 
-def path_to(roster: Roster, now: float) -> str:
-    """How packets of a node reach another node."""
-    hubs = roster.hubs(now)
-    return f"via {hubs[0].name}" if hubs else "none"
-
-
 def overlay_ip(plan: AddressPlan, member: Member) -> IPv4Address:
     """The overlay IPv4 address of a member."""
     return plan.address(member.grant.number)
 
 
-def _plan_peers(roster: Roster, me: Grant, plan: AddressPlan, now: float) -> tuple[PeerSpec, ...]:
-    assert roster.settings is not None
-    match roster.settings.relay:
-        case Relay.ROUTED:
-            return _routed_peers(roster, plan, now)
-        case Relay.SEALED:
-            return _sealed_peers(roster, me, plan, now)
+Find = Callable[[str], Choice]
 
 
-def _routed_peers(roster: Roster, plan: AddressPlan, now: float) -> tuple[PeerSpec, ...]:
-    """The first hub for the whole overlay, the others for themselves."""
+def _choosing(roster: Roster, me: Grant, now: float, choices: Mapping[MachineName, Choice]) -> Find:
+    """What tells the choice for a name; a hub that is gone is nobody's choice."""
+    hubs = {hub.name: roster.policy(hub.name) for hub in roster.hubs(now)}
+
+    def find(name: str) -> Choice:
+        chosen = choices.get(MachineName(name))
+        if chosen is not None and chosen.hub in hubs:
+            return chosen
+        return Choice(find_share(name_pair(me.name, name), hubs), is_pinned=False)
+
+    return find
+
+
+def _routed_peers(hubs: Sequence[Member], active: Choice | None, plan: AddressPlan) -> tuple[PeerSpec, ...]:
+    """Every hub; the active one for the whole overlay, the others for themselves."""
     whole: frozenset[IPv4Network | IPv6Network] = frozenset({plan.cidr, plan.ula})
-    hubs = roster.hubs(now)
-    return tuple(_hub_peer(hub, host_routes(plan, hub.grant.number) if hub is not hubs[0] else whole) for hub in hubs)
-
-
-def _sealed_peers(roster: Roster, me: Grant, plan: AddressPlan, now: float) -> tuple[PeerSpec, ...]:
-    """Every hub for itself only, and every other node behind a hub's endpoint: sessions are end to end, the hub switches their ciphertext."""
-    hubs = roster.hubs(now)
-    nodes = tuple(
-        PeerSpec(
-            name=node.name,
-            public_key=WireGuardKey(node.record.wireguard_key),
-            allowed_ips=host_routes(plan, node.grant.number),
-            endpoint=hub.record.endpoint,
-            endpoint6=hub.record.endpoint6,
-        )
-        for hub in hubs[:1]
-        for node in roster.nodes(now)
-        if node.grant.id != me.id
+    return tuple(
+        _hub_peer(hub, whole if active is not None and hub.name == active.hub else host_routes(plan, hub.grant.number))
+        for hub in hubs
     )
-    return tuple(_hub_peer(hub, host_routes(plan, hub.grant.number)) for hub in hubs) + nodes
+
+
+def _sealed_peers(roster: Roster, hubs: Sequence[Member], me: Grant, find: Find, now: float) -> tuple[PeerSpec, ...]:
+    """Every hub for itself only, and every other node behind the endpoint of one: sessions are end to end, hubs switch their ciphertext."""
+    plan, by_name = roster.plan, {hub.name: hub.record for hub in hubs}
+    assert plan is not None
+    vouched = frozenset(hub.record.endpoint for hub in hubs if hub.record.endpoint is not None)
+    nodes = []
+    for node in roster.nodes(now) if hubs else ():
+        if node.grant.id == me.id:
+            continue
+        choice = find(node.name)
+        hub = by_name[choice.hub]
+        nodes.append(
+            PeerSpec(
+                name=node.name,
+                public_key=WireGuardKey(node.record.wireguard_key),
+                allowed_ips=host_routes(plan, node.grant.number),
+                endpoint=choice.place or hub.endpoint,
+                endpoint6=None if choice.place else hub.endpoint6,
+                vouched=vouched | choice.vouched,
+                is_pinned=choice.is_pinned,
+            )
+        )
+    return tuple(_hub_peer(hub, host_routes(plan, hub.grant.number)) for hub in hubs) + tuple(nodes)
 
 
 def _hub_peer(hub: Member, allowed_ips: frozenset[IPv4Network | IPv6Network]) -> PeerSpec:

@@ -9,14 +9,13 @@ from spokewire.errors import SpokewireError
 from spokewire.host import clock, files
 from spokewire.host.identity import Identity
 from spokewire.host.logs import log
+from spokewire.host.turns import Turns
 from spokewire.network.events import EventCode, SubjectKind
 from spokewire.network.health import Health, judge_node
 from spokewire.network.names import WireGuardKey
 from spokewire.network.roster import Roster
 from spokewire.network.status import Fix, Issue, NodeStatus, PeerStatus, State, WireGuardStatus
-from spokewire.network.topology import path_to
-from spokewire.node.late import find_late, tell_overdue
-from spokewire.node.probe import Watched
+from spokewire.node.watched import Watched
 
 _VERSION = version("spokewire")
 
@@ -41,6 +40,8 @@ class Board:
     handshake_age_s: Callable[[WireGuardKey], float | None] = lambda _: None
     transferred: Callable[[WireGuardKey], tuple[int, int] | None] = lambda _: None
     """Bytes received from and sent to a WireGuard peer."""
+    find_path: Callable[[str, WireGuardKey], tuple[str, str, float | None]] = lambda _name, _key: ("none", "", None)
+    """How packets get to another node, why so, and since when (wall time)."""
     fixes: Iterable[Fix] = ()
     history_problem: Callable[[], Issue | None] = lambda: None
     note_change: NoteChange = lambda *_: None
@@ -49,8 +50,7 @@ class Board:
     """By the loop that found it."""
     roster_age_s: Callable[[], float | None] = lambda: None
     started_at: float = field(default_factory=clock.wall)
-    _turned: dict[str, float] = field(default_factory=dict)
-    """When each loop turned last, in monotonic seconds."""
+    turns: Turns = field(default_factory=Turns)
     _health: Health = field(default_factory=lambda: Health(State.STARTING, "the agent is starting"))
     _since: float = field(default_factory=clock.wall)
 
@@ -62,7 +62,7 @@ class Board:
 
         def note(error: SpokewireError | None) -> None:
             if turns:
-                self._turned[loop] = clock.monotonic()
+                self.turns.note(loop)
             if error is None:
                 self.issues.pop(loop, None)
                 return
@@ -117,21 +117,17 @@ class Board:
             issues=[
                 *self.issues.values(),
                 *([] if problem is None else [problem]),
-                *find_late(self._ages(), clock.wall()),
+                *self.turns.issues(),
             ],
             fixes=list(self.fixes),
             settings_version=self.settings_version,
             roster_age_s=_rounded(self.roster_age_s()),
-            loops={loop: round(age_s, 1) for loop, age_s in self._ages().items()},
+            loops={loop: round(age_s, 1) for loop, age_s in self.turns.ages().items()},
             disk_free_gb=round(files.free_gigabytes(self.state_folder), 3),
             time=clock.wall(),
             started_at=self.started_at,
             version=_VERSION,
         )
-
-    def overdue(self) -> str:
-        """Which loops hang beyond hope, as a sentence; "" if none does."""
-        return tell_overdue(self._ages())
 
     def judge(self) -> tuple[list[PeerStatus], list[PeerStatus], Health]:
         """Judge this node by its hubs and peers, as they are now; return all three."""
@@ -146,14 +142,10 @@ class Board:
             self.note_change(self._since, name, "node", before.state, health.state, health.reason)
         return hubs, peers, health
 
-    def _ages(self) -> dict[str, float]:
-        now = clock.monotonic()
-        return {loop: now - turned for loop, turned in self._turned.items()}
-
     def _look(self) -> tuple[list[PeerStatus], list[PeerStatus]]:
         if self.roster is None or self.roster.plan is None:
             return [], []
-        now, wall, path = clock.monotonic(), clock.wall(), path_to(self.roster, clock.wall())
+        now, wall = clock.monotonic(), clock.wall()
         hubs: list[PeerStatus] = []
         peers: list[PeerStatus] = []
         for member in self.roster.members(wall):
@@ -163,11 +155,15 @@ class Board:
             is_hub = member.grant.role == "hub"
             trail = watched.trail
             rtt_ms, last_10s, last_1m = trail.rtt_ms(now), trail.losses(now, 10.0), trail.losses(now, 60.0)
-            rx_bytes, tx_bytes = self.transferred(WireGuardKey(member.record.wireguard_key)) or (None, None)
+            key = WireGuardKey(member.record.wireguard_key)
+            rx_bytes, tx_bytes = self.transferred(key) or (None, None)
+            path, path_reason, path_since = ("direct", "", None) if is_hub else self.find_path(watched.name, key)
             status = PeerStatus(
                 name=watched.name,
                 overlay_ip=watched.address,
-                path="direct" if is_hub else path,
+                path=path,
+                path_reason=path_reason,
+                path_since=path_since,
                 state=watched.health.state,
                 reason=watched.health.reason,
                 since=watched.since,
@@ -178,7 +174,7 @@ class Board:
                 lost_out_pct=_rounded(last_1m.out_pct),
                 lost_back_pct=_rounded(last_1m.back_pct),
                 last_echo_age_s=_rounded(trail.last_answer_age_s(now)),
-                last_handshake_age_s=_rounded(self.handshake_age_s(WireGuardKey(member.record.wireguard_key))),
+                last_handshake_age_s=_rounded(self.handshake_age_s(key)),
                 rx_bytes=rx_bytes,
                 tx_bytes=tx_bytes,
             )

@@ -1,13 +1,14 @@
 """The node's agent: builds everything and runs it. Order of start: status server; identity; then sync, reconcile, probe, report."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from spokewire.api.serve import listen
-from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
+from spokewire.errors import Code, InputError
 from spokewire.host import clock, files
 from spokewire.host.firewall import Firewall
 from spokewire.host.identity import Identity, describe_node, load_identity, refresh_record
@@ -17,31 +18,32 @@ from spokewire.host.loops import Ending, keep_small, repeat, run_until_stopped
 from spokewire.host.monitor import watch_changes
 from spokewire.host.watchdog import Watchdog
 from spokewire.network.clones import describe_clone
-from spokewire.network.documents import Member, Report, sign
+from spokewire.network.documents import Member
 from spokewire.network.events import EventCode, SubjectKind
 from spokewire.network.health import Health
-from spokewire.network.names import interface_name
+from spokewire.network.names import WireGuardKey, interface_name
 from spokewire.network.roster import Roster
 from spokewire.network.rules import plan_admission
+from spokewire.network.status import Issue, State
 from spokewire.network.topology import InterfaceSpec, plan_node
-from spokewire.node import clocks, mtu, server
+from spokewire.node import clocks, mtu, reporting, server
 from spokewire.node.board import Board
 from spokewire.node.clocks import ClockWatch
 from spokewire.node.firewall import plan_rules
 from spokewire.node.fixes import Fixes
 from spokewire.node.history import History
-from spokewire.node.probe import Prober, Watched
+from spokewire.node.pathfinding import Pathfinder
+from spokewire.node.probe import Prober
+from spokewire.node.reporting import Reporter
 from spokewire.node.silence import SilenceWatch
 from spokewire.node.sync import RosterFile, Sync
 from spokewire.node.targets import plan_targets
 from spokewire.node.tests import Tests
 from spokewire.node.transfer import TransferService
-from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
+from spokewire.node.watched import Watched
+from spokewire.wireguard.tunnel import Repair, Tunnel, load_or_make_key
 
 RECONCILE_INTERVAL_S = 2.0
-REPORT_INTERVAL_S = 2.0
-NODES_PER_REPORT_SECOND = 50
-"""With more nodes each reports less often, so that a hub never verifies more than 50 reports a second."""
 SUMMARY_INTERVAL_S = 60.0
 CLONE = "clone"
 """Under this name the board keeps the issue."""
@@ -71,8 +73,6 @@ class Node:
         public_key = load_or_make_key(identity.key_file)
         record = refresh_record(identity, describe_node(identity, public_key))
         roster = RosterFile(identity.folder / "roster.json").load(Roster(identity.token.root), clock.wall())
-        self._reported_at: float | None = None
-        """When a hub took a report last, in monotonic seconds."""
         self.interface = interface_name(self._grant.network_name)
         self.tunnel = Tunnel(self.interface, identity.key_file, public_key, self.journal)
         self.firewall = Firewall(self._grant.network_name, self.journal)
@@ -80,13 +80,24 @@ class Node:
         self.transfer = TransferService()
         self.tests = Tests(identity, self.prober, lambda: self.sync.roster, lambda: list(self.sync.clients.values()))
         self.sync = Sync(identity, record, roster, self._roster_changed, self.tests.request, self._hub_found)
-        self.sync.doubled = self._doubled
+        self.sync.doubled, self.sync.judged = self._doubled, self._judge_hub
+        self.reporter = Reporter(identity, board.status, self.sync, lambda: len(self.prober.watched))
         self.history = history
         self.fixes = Fixes(history.note_event)
-        self.silence = SilenceWatch(self.prober, self.tunnel, board, self.fixes, lambda: self._reported_at)
+        self.silence = SilenceWatch(self.prober, self.tunnel, board, self.fixes, lambda: self.reporter.answered_at)
         self._look_again, self._report_now = self.silence.look_again, self.silence.report_now
         self.clocks = ClockWatch(self._grant.name, self.prober, board, self.fixes, lambda: self.sync.told)
         self.path_mtu = mtu.PathMtu(self.prober.service, self.tunnel.lifted, board, self.fixes, self._look_again)
+        self.pathfinder = Pathfinder(self._grant, self.prober, self.tunnel)
+        self.pathfinder.found_twins = lambda issue: self._judge_hub("twins", issue)
+        self.paths = self.pathfinder.paths
+        self.paths.note_event, self.paths.moved, board.find_path = (
+            history.note_event,
+            self._moved,
+            self.paths.find_path,
+        )
+        self._to_greet: set[WireGuardKey] = set()
+        """Peers that take another path: the first packet on it tells them."""
         self._wanted: tuple[InterfaceSpec, str] | None = None
         self._address = ""
         board.identity, board.roster, board.fixes = identity, roster, self.fixes.newest
@@ -104,7 +115,10 @@ class Node:
             self.prober.watch({})
             self._board.watched = self.prober.watched
         self._refuse_expired(roster, now)
-        wanted, plan = self.path_mtu.fit(plan_node(roster, self._grant, now)), roster.plan
+        wanted = self.path_mtu.fit(
+            plan_node(roster, self._grant, now, self.pathfinder.choose(roster, self.sync.me, now))
+        )
+        plan = roster.plan
         if wanted is None or plan is None:
             return
         await asyncio.to_thread(self.tunnel.check_overlaps, plan.cidr)
@@ -116,9 +130,8 @@ class Node:
         if is_as_before:
             if rewritten:
                 self.fixes.cured("firewall-altered", self._grant.name, "the firewall's rules were written anew")
-            for repair in (change for change in changes if not forced or change.code != "peer-altered"):
-                self.fixes.cured(repair.code, self._grant.name, repair.text)
-                self.prober.hurry()
+            expected = {"peer-moved", "peer-altered"} if forced else {"peer-moved"}
+            self._note_repairs([change for change in changes if change.code not in expected])
         self._wanted = wanted, rules
         address = str(plan.address(self._grant.number))
         if self._address != address:
@@ -126,12 +139,23 @@ class Node:
             await self.transfer.open(address)
             self._address = address
         before = {watched.name for watched in self.prober.watched.values()}
-        self.prober.watch(plan_targets(roster.members(now), self._grant, wanted, plan), forced)
+        greeted, self._to_greet = self._to_greet, set()
+        self.prober.watch(plan_targets(roster.members(now), self._grant, wanted, plan), forced | greeted)
         for name in before - {watched.name for watched in self.prober.watched.values()}:
             self.history.note_event(now, EventCode.MACHINE_LEFT, name, f"{name} is no longer in the roster")
         self.prober.note_traffic(self.tunnel.traffic())
         self.path_mtu.watch(self.prober.watched)
         self._board.watched, self._board.settings_version = self.prober.watched, roster.version
+
+    def _note_repairs(self, repairs: Sequence[Repair]) -> None:
+        for repair in repairs:
+            self.fixes.cured(repair.code, self._grant.name, repair.text)
+            self.prober.hurry()
+
+    async def probe(self) -> None:
+        """Send the echoes that are due, and choose paths by what came of those before."""
+        await self.prober.step()
+        self.paths.step()
 
     async def watch_device(self) -> None:
         """Look again as soon as the user-space device dies."""
@@ -142,28 +166,9 @@ class Node:
             await asyncio.sleep(RECONCILE_INTERVAL_S)
 
     async def summarise(self) -> None:
-        """Hand a summary of the echoes to the history."""
+        """Hand a summary of the echoes to the history, and read our own addresses again."""
         for name, echoes in self.prober.take_summaries().items():
             self.history.note_probes(clock.wall(), name, echoes.due, echoes.lost, echoes.rtt_avg_ms, echoes.rtt_max_ms)
-
-    async def report(self) -> None:
-        """Hand our signed status to every hub that we follow."""
-        clients = list(self.sync.clients.values())
-        status = self._board.status()
-        if clients and status.overlay_ip is not None:
-            document = Report(grant=self._identity.token.grant_text, issued_at=int(clock.wall()), status=status)
-            text = sign(document, self._identity.token.grant_key)
-            for client in clients:
-                try:
-                    await client.submit_report(text)
-                    self._reported_at = clock.monotonic()
-                except SpokewireError as error:
-                    if isinstance(error, TemporaryError) or error.code is Code.CLOCK_SKEW:
-                        self.sync.doubt(client)
-                    raise
-        crowd = len(self.prober.watched) / NODES_PER_REPORT_SECOND
-        if crowd > REPORT_INTERVAL_S:
-            await asyncio.sleep(crowd - REPORT_INTERVAL_S)
 
     def parts(self) -> dict[str, Coroutine[object, object, None]]:
         """The loops, by name."""
@@ -173,13 +178,20 @@ class Node:
             "reconcile": repeat(
                 "reconcile", self.reconcile, RECONCILE_INTERVAL_S, wake=self._look_again, report=note("reconcile")
             ),
-            "probe": repeat("probe", self.prober.step, self.prober.wait_s, wake=self.prober.wake, report=note("probe")),
+            "probe": repeat("probe", self.probe, self.prober.wait_s, wake=self.prober.wake, report=note("probe")),
             "mtu": repeat("mtu", self.path_mtu.step, self.path_mtu.wait_s, report=note("mtu")),
             "history": self.history.run(),
             "summary": repeat("summary", self.summarise, SUMMARY_INTERVAL_S, report=note("summary")),
             "silence": repeat("silence", self.silence.step, self.silence.wait_s, report=note("silence")),
             "clocks": repeat("clocks", self.clocks.step, clocks.STEP_S, report=note("clocks")),
-            "report": repeat("report", self.report, REPORT_INTERVAL_S, wake=self._report_now, report=lambda _: None),
+            "report": repeat(
+                "report",
+                self.reporter.step,
+                self.reporter.wait_s,
+                wake=self._report_now,
+                report=partial(self._board.turns.note, "report"),
+            ),
+            **self.pathfinder.parts(note),
             "tests": self.tests.run(),
             "device": self.watch_device(),
             "changes": watch_changes(self._look_again.set),
@@ -189,6 +201,7 @@ class Node:
         """Close what is open; unless another daemon takes over, undo all that the journal names."""
         self.history.note_stop(clock.wall(), self._grant.name, ending)
         self.prober.service.close()
+        self.pathfinder.close()
         self.transfer.close()
         await asyncio.to_thread(self.history.close)
         if ending is Ending.STOP:
@@ -211,9 +224,24 @@ class Node:
         self.history.note_change(clock.wall(), watched.name, kind, before.state, health.state, health.reason)
         if watched.target.is_hub:
             self.prober.hurry()
+            if (
+                watched.target.peer is not None
+                and before.state is not State.DEGRADED
+                and health.state is State.CONNECTED
+            ):
+                self.pathfinder.hub_back(watched.target.peer)
         self._board.judge()
         self._look_again.set()
-        self._report_now.set()
+        if watched.target.is_hub or self.reporter.wait_s() <= reporting.INTERVAL_S:
+            # Of one peer among many everybody would report at once, and the hub would verify it all.
+            self._report_now.set()
+
+    def _moved(self, other: Member) -> None:
+        """The path of a pair is another now. A stock client announces no handshakes, so that the other hub knows nothing of its session."""
+        if not other.grant.agent:
+            self.silence.forget(WireGuardKey(other.record.wireguard_key))
+        self._to_greet.add(WireGuardKey(other.record.wireguard_key))
+        self._look_again.set()
 
     def _roster_changed(self, roster: Roster) -> None:
         self._board.roster = roster
@@ -228,6 +256,13 @@ class Node:
             self._board.open_issue(CLONE, describe_clone(self._grant.name, Code(way), clock.wall(), hub.name))
         else:
             self._board.close_issue(CLONE)
+
+    def _judge_hub(self, hub: str, issue: Issue | None) -> None:
+        """What is wrong with what a hub hands out."""
+        if issue is None:
+            self._board.close_issue(f"hub-{hub}")
+        else:
+            self._board.open_issue(f"hub-{hub}", issue)
 
     def _refuse_expired(self, roster: Roster, now: float) -> None:
         if roster.is_revoked(self._grant):
@@ -283,7 +318,7 @@ async def run(settings: Settings) -> None:
             lock.release()
 
     parts = {
-        "watchdog": Watchdog(board.overdue).run(),
+        "watchdog": Watchdog(board.turns.overdue).run(),
         "status": listener.serve(app, MAX_CONNECTIONS),
         "node": live(),
     }

@@ -15,7 +15,7 @@ from spokewire.network.status import Issue, State
 from spokewire.network.topology import MTU, InterfaceSpec
 from spokewire.node.board import Board
 from spokewire.node.fixes import Fixes
-from spokewire.node.probe import Watched
+from spokewire.node.watched import Watched
 
 ISSUE = "path-mtu"
 """Under this name the board keeps it."""

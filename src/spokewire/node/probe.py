@@ -4,84 +4,53 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from spokewire.host import clock
 from spokewire.host.echo import Answer, EchoService
 from spokewire.host.logs import log
-from spokewire.network.handshakes import GREETING_S, Peer, Silence, ask, choose_handshakes, hear
+from spokewire.network.handshakes import (
+    Arrivals,
+    Peer,
+    ask,
+    choose_counts,
+    choose_handshakes,
+    count,
+    hear,
+)
 from spokewire.network.health import Health, judge_echo
 from spokewire.network.names import WireGuardKey
 from spokewire.network.probing import (
     ANSWER_TIMEOUT_S,
+    BUSY_HUB_INTERVAL_S,
     INTERVAL_S,
-    SUSPECT_S,
+    MISSING_HUB_INTERVAL_S,
     Interest,
     Summary,
-    Trail,
     find_interval_s,
     find_median,
 )
 from spokewire.network.status import State
 from spokewire.node.targets import Target
+from spokewire.node.watched import Watched, begin
 
-TICK_S = 0.1
+TICK_S = 0.08
 """From one look to the next while an answer is missing. Otherwise we sleep until the next echo is due."""
 LONGEST_WAIT_S = 1.0
 FLOCK_S = 0.25
 """Idle peers that are due so soon are asked now: waking up costs more than asking."""
 LATE_S = 0.5
 """When our own loop did not turn for so long, because the machine was busy or we were stopped, the fault is not the path's."""
+HUB_FIRST_S = 1.0
+"""How long peers are not called at the start while no hub has answered."""
 HURRY_PER_S = 20.0
 JITTER = 0.1
 ACTIVE_S = 10.0
 """How long a peer counts as one with traffic after its last."""
 ECHO_WIRE_BYTES = 96
 """What WireGuard counts for one echo packet: 16 of its own head, 64 of padded inner packet, 16 of tag (paper section 5.4.6)."""
-SEALING_BYTES = 47
-"""WireGuard's head and tag, and at most 15 of padding."""
 IDLE_BYTES = 400
 """Handshakes and keepalives: below this no application spoke."""
-
-
-@dataclass
-class Watched:
-    """One machine that we send echoes to. `since` is wall time, other instants are monotonic."""
-
-    target: Target
-    address: str
-    trail: Trail
-    health: Health
-    since: float
-    silence: Silence
-    due_at: float
-    """When to ask next, unless an answer is missing before."""
-    asked_at: float = 0.0
-    active_until: float = 0.0
-    packets: int = 0
-    """Echo packets of either direction since the traffic was counted last."""
-    sized_bytes: int = 0
-    """What echoes of chosen sizes made of it."""
-    bytes_counted: int | None = None
-
-    @property
-    def name(self) -> str:
-        """The machine's name."""
-        return self.target.name
-
-    def note_sized(self, size: int, packets: int = 1) -> None:
-        """Note packets of a chosen size, of either direction, that carry our echoes."""
-        self.sized_bytes += packets * (size + SEALING_BYTES)
-
-    def interest(self, now: float) -> Interest:
-        """How much we want to know of it while nothing is missing."""
-        if self.target.is_hub:
-            return Interest.HUB
-        return Interest.ACTIVE if now < self.active_until else Interest.IDLE
-
-    def is_suspect(self, now: float) -> bool:
-        """Whether an answer is missing, and it is not known yet whether that means anything."""
-        return self.trail.is_suspect(now) and self.health.state is not State.DISCONNECTED
 
 
 Changed = Callable[[Watched, Health], None]
@@ -114,12 +83,14 @@ class Prober:
         self.watched = {
             address: known
             if (known := before.get(address)) is not None and known.target == target
-            else _begin(target, address, now)
+            else begin(target, address, now)
             for address, target in targets.items()
         }
         if ask_now or any(watched is not before.get(address) for address, watched in self.watched.items()):
             self.wake.set()
-        for watched in self.watched.values():
+        for address, watched in self.watched.items():
+            # Whether it has rivals is no difference of the target's own, and may have changed.
+            watched.target = targets[address]
             if watched.target.peer in ask_now:
                 self._ask(watched, now)
 
@@ -138,21 +109,26 @@ class Prober:
         if is_hub_suspect and not self._is_hub_suspect:
             self.hurry()
         self._is_hub_suspect = is_hub_suspect
+        is_alone = self._waits_for_hub(machines, now)
         for watched in machines:
             watched.trail.settle(now)
             self._judge(watched, now)
             interest = watched.interest(now)
+            if is_alone and not watched.target.is_hub:
+                continue
             if now >= watched.due_at - (FLOCK_S if interest is Interest.IDLE else 0.0):
                 self._ask(watched, now)
                 jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
-                watched.due_at = now + find_interval_s(interest, crowd[interest]) * jitter
-            elif watched.is_suspect(now) and now >= watched.asked_at + find_interval_s(Interest.SUSPECT, suspects):
+                watched.due_at = now + self._find_interval_s(watched, interest, crowd) * jitter
+            elif watched.is_suspect(now) and now >= watched.asked_at + (
+                MISSING_HUB_INTERVAL_S if watched.has_other_path else find_interval_s(Interest.SUSPECT, suspects)
+            ):
                 self._ask(watched, now, extra=True)
 
     def wait_s(self) -> float:
         """For how long there is nothing to do."""
         now = clock.monotonic()
-        next_at = min(map(_find_next_look, self.watched.values()), default=now + LONGEST_WAIT_S)
+        next_at = min((w.next_look_at() for w in self.watched.values()), default=now + LONGEST_WAIT_S)
         wait_s = min(max(next_at - now, TICK_S), LONGEST_WAIT_S)
         self._wakes_at = now + wait_s
         return wait_s
@@ -181,15 +157,25 @@ class Prober:
 
     def force_handshakes(self) -> list[Watched]:
         """Choose the silent peers with which to shake hands anew, and note that it is done."""
-        now = clock.monotonic()
-        peers = {w.target.peer: w for w in self.watched.values() if w.target.peer is not None}
-        chosen = choose_handshakes(
-            [Peer(key, w.target.is_hub, w.target.calls, w.silence) for key, w in peers.items()], now
-        )
+        now, peers = clock.monotonic(), self._peers()
+        chosen = choose_handshakes(_describe(peers), now)
         for key in chosen:
             silence = peers[key].silence
             peers[key].silence = replace(silence, forced_at=now, forced=silence.forced + 1)
         return [peers[key] for key in chosen]
+
+    def wants_counts(self) -> bool:
+        """Whether a handshake is about to be forced with somebody, so that it matters what arrives from him."""
+        return bool(choose_counts(_describe(self._peers()), clock.monotonic()))
+
+    def note_arrivals(self, counted: Mapping[WireGuardKey, Arrivals]) -> None:
+        """Take what WireGuard has received from each peer."""
+        for key, watched in self._peers().items():
+            if key in counted:
+                watched.silence = count(watched.silence, counted[key])
+
+    def _peers(self) -> dict[WireGuardKey, Watched]:
+        return {w.target.peer: w for w in self.watched.values() if w.target.peer is not None}
 
     def clock_set(self, jump_s: float) -> None:
         """The wall clock was set: what began before is told by the clock as it is now. Sessions may be refused soon, so look at everybody."""
@@ -231,6 +217,18 @@ class Prober:
         watched.packets += 1
         watched.silence = ask(watched.silence, now)
         self.service.ask(watched.address, watched.trail.send(now, extra=extra))
+
+    def _waits_for_hub(self, machines: Collection[Watched], now: float) -> bool:
+        """Whether no hub has ever answered yet, but one may in a moment: a call through one that does not know us would be repeated in seconds only."""
+        hubs = [watched for watched in machines if watched.target.is_hub]
+        return any(now - hub.trail.begins_at < HUB_FIRST_S for hub in hubs) and all(
+            hub.health.state is State.STARTING for hub in hubs
+        )
+
+    def _find_interval_s(self, watched: Watched, interest: Interest, crowd: Mapping[Interest, int]) -> float:
+        if watched.has_other_path and crowd[Interest.ACTIVE]:
+            return BUSY_HUB_INTERVAL_S
+        return find_interval_s(interest, crowd[interest])
 
     def _judge(self, watched: Watched, now: float) -> None:
         before = watched.health
@@ -276,15 +274,5 @@ class Prober:
             self.wake.set()
 
 
-def _find_next_look(watched: Watched) -> float:
-    """When to look at a machine again: when it is to be asked, or when a missing answer begins to mean something."""
-    since = watched.trail.unanswered_since
-    if since is None or watched.health.state is State.DISCONNECTED:
-        return watched.due_at
-    return min(watched.due_at, since + SUSPECT_S)
-
-
-def _begin(target: Target, address: str, now: float) -> Watched:
-    begins_at = now if target.calls or target.peer is None else now + GREETING_S
-    health = Health(State.STARTING, "no echo has come back yet")
-    return Watched(target, address, Trail(begins_at), health, clock.wall(), Silence(now), due_at=begins_at)
+def _describe(peers: Mapping[WireGuardKey, Watched]) -> list[Peer]:
+    return [Peer(key, w.target.is_hub, w.target.calls, w.silence) for key, w in peers.items()]

@@ -13,7 +13,8 @@ from spokewire.network.names import WireGuardKey
 from spokewire.network.status import Issue, State
 from spokewire.node.board import Board
 from spokewire.node.fixes import Fixes
-from spokewire.node.probe import Prober, Watched
+from spokewire.node.probe import Prober
+from spokewire.node.watched import Watched
 from spokewire.wireguard.tunnel import Tunnel
 
 LOOK_INTERVAL_S = 0.25
@@ -26,6 +27,8 @@ SILENCE_ISSUE, ROUTE_ISSUE = "tunnel-silent", "route-diverted"
 """Under these names the board keeps them."""
 SUSPECT_PAUSE_S = 1.0
 """On a line that loses packets answers are missing all the time."""
+COUNT_INTERVAL_S = 0.5
+"""From one count of what arrives to the next, before a handshake is forced."""
 ROUTES_LOOKED_UP = 64
 """Of silent machines, at each look."""
 ROUTES_EVERY = 8
@@ -51,6 +54,7 @@ class SilenceWatch:
         self._forced: set[WireGuardKey] = set()
         self._remade_at: deque[float] = deque(maxlen=BUDGET)
         self._looks = 0
+        self._counted_at = -COUNT_INTERVAL_S
         self._suspects: set[str] = set()
         self._suspected_at = -SUSPECT_PAUSE_S
 
@@ -59,11 +63,17 @@ class SilenceWatch:
         forced, self._forced = self._forced, set()
         return forced
 
+    def forget(self, peer: WireGuardKey) -> None:
+        """Let the next `reconcile` shake hands with a peer anew."""
+        self._forced.add(peer)
+        self.look_again.set()
+
     async def step(self) -> None:
         """Shake hands anew with peers that nothing is heard of, look at what came of it before, and climb on. Then wait for `wait_s`."""
         machines = list(self._prober.watched.values())
         alive = {w.name for w in machines if w.silence.asked_at is None and w.silence.forced == 0}
         self._fixes.look(alive.__contains__)
+        await self._count()
         for watched in self._prober.force_handshakes():
             self._force(watched, "peer is silent: shaking hands again")
         self._look_at_suspects(machines, clock.monotonic())
@@ -90,9 +100,21 @@ class SilenceWatch:
         watched = next((w for w in self._prober.watched.values() if w.name == hub.name), None)
         if watched is None:
             return
-        age_s = watched.trail.last_answer_age_s(clock.monotonic())
-        if age_s is None or age_s > SILENT_HUB_S:
+        now, silence = clock.monotonic(), watched.silence
+        age_s = watched.trail.last_answer_age_s(now)
+        if age_s is None:
+            # An agent that was just started has asked just now.
+            age_s = 0.0 if silence.asked_at is None else now - silence.asked_at
+        flows = silence.flowed_at is not None and now - silence.flowed_at < SILENT_HUB_S
+        if age_s > SILENT_HUB_S and not flows:
             self._force(watched, "hub is back, its echoes are not: shaking hands again")
+
+    async def _count(self) -> None:
+        """Where packets arrive, a new handshake would only lose some: see whether they do, before one is forced."""
+        now = clock.monotonic()
+        if now - self._counted_at >= COUNT_INTERVAL_S and self._prober.wants_counts():
+            self._counted_at = now
+            self._prober.note_arrivals(await self._tunnel.count())
 
     def _look_at_suspects(self, machines: list[Watched], now: float) -> None:
         """When an answer is missing that was not missing before, somebody may have altered a peer by hand, of which the kernel tells nobody."""

@@ -8,7 +8,7 @@ A program sees a packet from its IP header on. Extension headers of IPv6 are not
 
 from collections.abc import Collection
 
-from spokewire.relay.switch import Endpoint
+from spokewire.relay.places import Endpoint
 
 Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, operand (linux/filter.h). Jumps count the instructions that are left out."""
@@ -23,6 +23,8 @@ _KEY_MASK = 0x7FFFFFFF
 """The kernel needs two of its own instructions for an operand with the highest bit."""
 _DROP: Instruction = (0x06, 0, 0, 0)
 _ACCEPT: Instruction = (0x06, 0, 0, 0xFFFF)
+_PACKET_TYPE, _PACKET_HOST, _PACKET_OUTGOING = 0xFFFFF004, 0, 4
+"""SKF_AD_OFF + SKF_AD_PKTTYPE of linux/filter.h: the packet's type where its bytes would be; the types are those of linux/if_packet.h."""
 
 
 def handshakes_of_members(port: int, members: Collection[Endpoint], secret: int) -> list[Instruction]:
@@ -139,3 +141,54 @@ def _search(keys: list[int], answers: tuple[Instruction, Instruction]) -> list[I
     middle = len(keys) // 2
     left, right = _search(keys[:middle], answers), _search(keys[middle:], answers)
     return [(0x35, 0, 1, keys[middle]), (0x05, 0, 0, len(left)), *left, *right]  # jge to the right half
+
+
+def handshakes_sent_and_probes(port: int | None, magic: bytes) -> list[Instruction]:
+    """What this machine sends of WireGuard's types 1 and 2, followed by three zero bytes, from whichever port; and what comes to ours and begins with `magic`.
+
+    WireGuard shakes hands as soon as it has a port, so that one must be heard before it is known. `port` None: it is not, and nothing comes to it.
+    """
+    words = [(0x15, 1, 0, 0x01000000), (0x15, 0, 1, 0x02000000), _ACCEPT, _DROP]
+    sent = _first_word([], words)
+    to_port = [(0x48, 0, 0, 2), *_require(0x15, port or 0)]  # ldh [x + 2]: destination port
+    heard = _first_word(to_port, [*_require(0x15, int.from_bytes(magic, "big")), _ACCEPT])
+    return [
+        (0x28, 0, 0, _PACKET_TYPE),  # ldh #pkttype
+        (0x15, 1, 0, _PACKET_OUTGOING),
+        (0x05, 0, 0, len(sent)),  # ja
+        *sent,
+        *_require(0x15, _PACKET_HOST),
+        *heard,
+    ]
+
+
+def _first_word(check: list[Instruction], then: list[Instruction]) -> list[Instruction]:
+    """With X at the UDP head, `check` it; then load the first four bytes of the datagram, and go on with `then`."""
+    v4 = [
+        (0x30, 0, 0, 9),  # ldb [9]: protocol
+        *_require(0x15, 17),
+        (0x28, 0, 0, 6),  # ldh [6]: fragment offset
+        (0x45, 0, 1, 0x1FFF),  # jset: a later fragment
+        _DROP,
+        (0xB1, 0, 0, 0),  # ldxb 4*([0]&0xf)
+        *check,
+        (0x40, 0, 0, 8),  # ld [x + 8]
+        *then,
+    ]
+    v6 = [
+        (0x30, 0, 0, 6),  # ldb [6]: next header
+        *_require(0x15, 17),
+        (0x01, 0, 0, 40),  # ldx #40
+        *check,
+        (0x40, 0, 0, 8),  # ld [x + 8]
+        *then,
+    ]
+    return [
+        (0x30, 0, 0, 0),  # ldb [0]
+        (0x54, 0, 0, 0xF0),  # and #0xf0: the IP version
+        (0x15, 1, 0, 0x40),  # jeq #0x40: IPv4
+        (0x05, 0, 0, len(v4)),  # ja
+        *v4,
+        *_require(0x15, 0x60),  # jeq #0x60: IPv6
+        *v6,
+    ]

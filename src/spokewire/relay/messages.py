@@ -1,6 +1,9 @@
 """WireGuard's messages as a relay sees them: the few fields that are not encrypted (WireGuard paper sections 5.4.2 to 5.4.7).
 
 Every message begins with its type (1 byte) and three zero bytes. Integers are little endian. Lengths are exact.
+
+An *announcement* is ours: the copy of a handshake message for the hubs that the message itself does not pass, with the first of the zero bytes set to 1.
+A WireGuard that gets one drops it, because these bytes must be zero.
 """
 
 import hashlib
@@ -20,6 +23,8 @@ TAG_BYTES = 16
 MAC_BYTES = 16
 _MACS_BYTES = 2 * MAC_BYTES
 """mac1 and mac2 end an initiation and a response."""
+_PLAIN, _ANNOUNCED = b"\0\0\0", b"\1\0\0"
+"""What follows the type of a message, and of an announcement."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ Message = Initiation | Response | CookieReply | Data
 
 def parse_message(packet: bytes) -> Message | None:
     """Parse a UDP payload; None if it is no message of WireGuard's."""
-    if len(packet) < DATA_HEAD_BYTES or packet[1:4] != b"\0\0\0":
+    if len(packet) < DATA_HEAD_BYTES or packet[1:4] != _PLAIN:
         return None
     match packet[0], len(packet):
         case 1, 148:
@@ -75,6 +80,21 @@ def parse_message(packet: bytes) -> Message | None:
             return Data(_index(packet, 4))
         case _:
             return None
+
+
+def announce(message: bytes) -> bytes:
+    """The announcement of an initiation or a response of WireGuard's own; ValueError for anything else."""
+    announcement = message[:1] + _ANNOUNCED + message[4:]
+    if restore(announcement) != message:
+        raise ValueError("Only initiations and responses are announced.")
+    return announcement
+
+
+def restore(announcement: bytes) -> bytes | None:
+    """The message that is announced, as its mac1 covers it; None if this is no announcement."""
+    message = announcement[:1] + _PLAIN + announcement[4:]
+    is_announced = announcement[1:4] == _ANNOUNCED and isinstance(parse_message(message), Initiation | Response)
+    return message if is_announced else None
 
 
 def derive_mac1_key(public_key: bytes) -> bytes:

@@ -6,13 +6,15 @@
     output                         no redirects: packets that leave by the interface they came by would have the kernel tell each node the address of the other
 
 Stateless and `notrack`. A data packet without a label goes on to the hub's own WireGuard. Addresses are looked up in one map for each family; both
-kinds of maps share the node's number as a mark.
+kinds of maps share the machine's number as a mark. A machine is a node or the hub at the other end of a trunk, and the ports of both families are one.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from spokewire.relay.switch import LABEL_LIFETIME_S, Endpoint, Install, Label, NodeNumber
+from spokewire.relay.labels import LABEL_LIFETIME_S, Install, Label
+from spokewire.relay.places import Endpoint, NodeNumber
 
 FAMILY = "inet"
 MARK = 0x53570000
@@ -20,7 +22,10 @@ MARK = 0x53570000
 
 
 PLACES = ("source_ip", "source_ip6", "address_ip", "address_ip6", "port")
-"""The maps that say where nodes are."""
+"""The maps that say where nodes and other hubs are."""
+
+Element = tuple[str, str]
+"""The name of a map, and a key in it."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,10 @@ def set_outside(table: str, outside: Outside) -> str:
 
 def install_label(table: str, install: Install, remaining_s: float) -> str:
     """Install a label, or renew it: adding one that is there changes nothing, so it is removed between; all in one transaction."""
+    if install.instead_of is not None:
+        # To add one that leads elsewhere is an error.
+        former = drop_label(table, Install(install.label, install.instead_of))
+        return former + install_label(table, Install(install.label, install.target), remaining_s)
     name, key = f"element {FAMILY} {table} label", _key(install.label)
     value = f"timeout {{}}s : {install.target}"
     return "".join(
@@ -124,21 +133,29 @@ def empty_map(table: str, name: str) -> str:
     return f"flush map {FAMILY} {table} {name}\n"
 
 
-def set_source(verb: str, table: str, endpoint: Endpoint, number: NodeNumber) -> str:
-    """Add or delete whose packets come from an endpoint."""
-    family, address = _family(endpoint)
-    value = f" : {number}" if verb == "add" else ""
-    return f"{verb} element {FAMILY} {table} source_{family} {{ {address} . {endpoint.port}{value} }}\n"
+def map_places(
+    sources: Mapping[Endpoint, NodeNumber], destinations: Iterable[tuple[NodeNumber, Endpoint]]
+) -> dict[Element, str]:
+    """What the maps of places hold: whose packets come from an endpoint, and where packets for a machine go, once for each family."""
+    elements = {}
+    for endpoint, number in sources.items():
+        family, address = _family(endpoint)
+        elements[f"source_{family}", f"{address} . {endpoint.port}"] = str(number)
+    for number, endpoint in destinations:
+        family, address = _family(endpoint)
+        elements[f"address_{family}", str(number)] = address
+        elements["port", str(number)] = str(endpoint.port)
+    return elements
 
 
-def set_endpoint(verb: str, table: str, number: NodeNumber, endpoint: Endpoint) -> str:
-    """Add or delete where a node's packets go."""
-    family, address = _family(endpoint)
-    values = (f" : {address}", f" : {endpoint.port}") if verb == "add" else ("", "")
-    return (
-        f"{verb} element {FAMILY} {table} address_{family} {{ {number}{values[0]} }}\n"
-        f"{verb} element {FAMILY} {table} port {{ {number}{values[1]} }}\n"
-    )
+def add_place(table: str, element: Element, value: str) -> str:
+    """Add an element to a map of places."""
+    return f"add element {FAMILY} {table} {element[0]} {{ {element[1]} : {value} }}\n"
+
+
+def delete_place(table: str, element: Element) -> str:
+    """Delete an element from a map of places."""
+    return f"delete element {FAMILY} {table} {element[0]} {{ {element[1]} }}\n"
 
 
 def _family(endpoint: Endpoint) -> tuple[str, str]:

@@ -1,44 +1,38 @@
-"""The switch: which label a handshake installs, and where it goes. Pure: every input is an argument, `now` too.
+"""The switch: which labels a handshake installs, and where it goes. Pure: every input is an argument, `now` too.
 
-A label (sending node, receiver index) -> receiving node is installed before the message that announces the index is forwarded, so that no answer
+A label (sending node, receiver index) -> receiving node is installed before the message that claims the index is forwarded, so that no answer
 can outrun it. It lives LABEL_LIFETIME_S unless renewed. The first owner of a live label keeps it: indices are 32 random bits, so a second claim is
 an accident of one in billions, or an attack.
 
-A member can claim only labels that lead to itself: the owner of a label is whoever sent the message that announced the index, and that is known by
+A member can claim only labels that lead to itself: the owner of a label is whoever sent the message that claims the index, and that is known by
 the endpoint that WireGuard itself authenticated.
+
+An announcement claims what the announced message claims at the hub that it passes, and nothing is forwarded: so a session has its labels at every hub,
+and a node may move a peer from one hub to another in the middle of it.
+
+A trunk leads to another hub, and is to the labels what a node is. Through the trunks goes what is for a node that is away: not here, as far as is known.
+What came by a trunk never leaves by one. A label that a node has claimed is out of a trunk's reach; one that a trunk has claimed yields to a node.
 """
 
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from itertools import takewhile
 
+from spokewire.relay.labels import Install, Label, Labels
+from spokewire.relay.members import Members
 from spokewire.relay.messages import (
     CookieReply,
     Data,
-    Index,
     Initiation,
     Message,
     Response,
     derive_mac1_key,
     is_for,
     parse_message,
+    restore,
 )
-
-LABEL_LIFETIME_S = 240.0
-"""A session is used for 180 s at most (REJECT_AFTER_TIME, paper section 6.1); a minute more covers what is still on its way."""
-LABELS_PER_PAIR = 6
-"""A pair holds two or three sessions at a time (previous, current, next), each with an index at either end."""
-LABELS_SPARE = 64
-HANDSHAKE_RATE = 200.0
-HANDSHAKE_BURST = 2000.0
-"""Messages a second for one node: with a thousand peers it may greet each of them at once, twice."""
-RECENT_PAIRS = 8
-"""How many of a node's latest partners are tried first; an active pair shakes hands every two minutes."""
-
-NodeNumber = int
-"""A node's host number in the address plan: 1 to 2^20."""
+from spokewire.relay.places import Endpoint, NodeNumber, Places
 
 
 class Refusal(StrEnum):
@@ -53,36 +47,14 @@ class Refusal(StrEnum):
     MIXED_FAMILY = "mixed-family"
 
 
-@dataclass(frozen=True, order=True)
-class Endpoint:
-    """An IP address, packed (4 or 16 bytes), and a UDP port."""
-
-    address: bytes
-    port: int
-
-
-@dataclass(frozen=True, order=True)
-class Label:
-    """What the kernel looks up: who sends, and the receiver index in the message."""
-
-    source: NodeNumber
-    index: Index
-
-
-@dataclass(frozen=True)
-class Install:
-    """Install a label, or renew it, for LABEL_LIFETIME_S."""
-
-    label: Label
-    target: NodeNumber
-
-
 @dataclass(frozen=True)
 class Forward:
-    """Forward the message to this endpoint, after `install` (None: nothing to install)."""
+    """Forward the message to these endpoints, after `installs`."""
 
-    to: Endpoint
-    install: Install | None
+    to: tuple[Endpoint, ...]
+    installs: tuple[Install, ...] = ()
+    is_awaited: bool = False
+    """Whether whom it is for is not here: it has gone through the trunks, and if the one comes here in the next moment it may be handled again."""
 
 
 @dataclass(frozen=True)
@@ -90,18 +62,8 @@ class ForHub:
     """The message is the hub's own: WireGuard answers it, and the sender's endpoint may have changed."""
 
 
-Decision = Forward | ForHub | Refusal
-
-
-@dataclass
-class _Node:
-    mac1_key: bytes
-    endpoint: Endpoint | None = None
-    recent: "OrderedDict[NodeNumber, None]" = field(default_factory=OrderedDict)
-    owned: int = 0
-    """Live labels that lead to this node."""
-    tokens: float = HANDSHAKE_BURST
-    refilled_at: float = 0.0
+Decision = Forward | Install | ForHub | Refusal
+"""Only `Install`: the message was an announcement."""
 
 
 class Switch:
@@ -109,187 +71,202 @@ class Switch:
 
     def __init__(self, hub_key: bytes) -> None:
         self._hub_mac1_key = derive_mac1_key(hub_key)
-        self._nodes: dict[NodeNumber, _Node] = {}
-        self._sources: dict[Endpoint, NodeNumber] = {}
-        self._labels: dict[Label, tuple[NodeNumber, float]] = {}
-        """In the order of their expiry: a label that is renewed goes to the end."""
+        self._members = Members()
+        self._hubs: dict[NodeNumber, tuple[Endpoint, ...]] = {}
+        self._labels = Labels()
+        self.places = Places()
         self.refused: Counter[Refusal] = Counter()
         self.forwarded = 0
+        self.announced = 0
+        """Announcements whose label was installed, or renewed."""
+        self.trunked: Counter[NodeNumber] = Counter()
+        """Handshakes that left by a trunk or came by it, by the hub at its other end."""
 
     def set_nodes(self, keys: Mapping[NodeNumber, bytes]) -> list[Install]:
         """Know exactly these nodes by their WireGuard public keys; return the labels that are gone with those that are not among them.
 
         A node whose key changed is another node: its old labels lead nowhere.
         """
-        wanted = {number: derive_mac1_key(key) for number, key in keys.items()}
-        gone = {number for number, node in self._nodes.items() if wanted.get(number) != node.mac1_key}
-        # Asked every few seconds, for hardly ever a change: then the labels, which may be very many, are not walked.
-        dropped = [
-            Install(label, target)
-            for label, (target, _) in (self._labels.items() if gone else ())
-            if label.source in gone or target in gone
-        ]
-        for install in dropped:
-            self._drop(install.label)
+        gone = self._members.set_nodes(keys)
         for number in gone:
-            self._leave(self._nodes.pop(number))
-        self._nodes |= {number: _Node(key) for number, key in wanted.items() if number not in self._nodes}
-        return dropped
+            self.places.leave(number)
+        return self._labels.remove(gone)
+
+    def set_trunks(self, hubs: Mapping[NodeNumber, Collection[Endpoint]]) -> list[Install]:
+        """Know trunks to exactly these hubs, with their endpoints in the order of preference; return the labels that are gone with those not among them.
+
+        They take their places with the next `set_endpoints`, after the nodes, because WireGuard has authenticated where those are.
+        """
+        self._hubs = {n: tuple(endpoints) for n, endpoints in hubs.items() if n not in self._members.nodes}
+        return self._labels.remove(self._members.set_trunks(self._hubs))
 
     def set_endpoints(self, endpoints: Mapping[NodeNumber, Endpoint]) -> set[NodeNumber]:
-        """Know where nodes are, by WireGuard's own authentication; return those that moved.
-
-        An endpoint is one node's. A node that is still at an endpoint keeps it: WireGuard takes the sender's address of any valid packet, and a member
-        may forge that address, so that another's appears to be its own. Nodes not named stay where they were, unless a named one is there now.
-        """
-        moved = set()
-        for number, endpoint in endpoints.items():
-            node, holder = self._nodes.get(number), self._sources.get(endpoint)
-            if node is None or holder == number or (holder is not None and endpoints.get(holder) == endpoint):
-                continue
-            if holder is not None:
-                self._leave(self._nodes[holder])
-            self._leave(node)
-            node.endpoint = endpoint
-            self._sources[endpoint] = number
-            moved.add(number)
+        """Know where nodes are, by WireGuard's own authentication; return those that moved. Nodes not named stay where they were."""
+        moved = self.places.move({n: place for n, place in endpoints.items() if n in self._members.nodes})
+        self.places.set_trunks(self._hubs)
         return moved
 
     def restore(self, labels: Iterable[tuple[Label, NodeNumber, float]], now: float) -> list[Install]:
         """Take labels that were saved with their expiry; return those that are still good."""
-        good = []
-        for label, target, expires_at in labels:
-            if expires_at > now and label.source in self._nodes and target in self._nodes and label not in self._labels:
-                self._labels[label] = (target, expires_at)
-                self._nodes[target].owned += 1
-                good.append(Install(label, target))
-        self._labels = dict(sorted(self._labels.items(), key=lambda item: item[1][1]))
-        return good
+        return self._labels.restore(labels, {*self._members.nodes, *self._members.trunks}, now)
 
-    def handle(self, packet: bytes, source: Endpoint, now: float) -> Decision:
-        """Decide about one message of types 1 to 3 that arrived at the hub's port."""
-        message = parse_message(packet)
-        decision = (
-            Refusal.MALFORMED if message is None or isinstance(message, Data) else self._decide(message, source, now)
-        )
+    def handle(self, packet: bytes, source: Endpoint, now: float, away: Collection[NodeNumber] = ()) -> Decision:
+        """Decide about one message of types 1 to 3, or one announcement, that arrived at the hub's port.
+
+        `away`: the nodes that seem not to be where WireGuard heard them last. Nodes that were never heard are away without being named.
+        """
+        announced = restore(packet)
+        message = parse_message(packet if announced is None else announced)
+        decision: Decision
+        if message is None or isinstance(message, Data):
+            decision = Refusal.MALFORMED
+        elif announced is None:
+            decision = self._decide(message, source, now, away)
+        else:
+            decision = self._note(message, source, now)
         if isinstance(decision, Refusal):
-            self.refused[decision] += 1
+            # The other hub asks all others for a node that it does not hear: not to be the one is nothing to worry about.
+            is_asked_too = isinstance(message, Initiation) and self.places.sources.get(source) in self._members.trunks
+            if not (is_asked_too and decision is Refusal.NO_TARGET):
+                self.refused[decision] += 1
         elif isinstance(decision, Forward):
             self.forwarded += 1
+            machines = {self.places.sources[place] for place in (source, *decision.to)}
+            self.trunked.update(machines.intersection(self._members.trunks))
+        elif isinstance(decision, Install):
+            self.announced += 1
         return decision
 
     def expire(self, now: float) -> list[Label]:
         """Forget labels whose time is over (the kernel forgets them by itself); return them."""
-        over = list(takewhile(lambda label: self._labels[label][1] <= now, self._labels))
-        for label in over:
-            self._drop(label)
-        return over
+        return self._labels.expire(now)
 
     @property
     def label_count(self) -> int:
         """How many labels there are, those included whose time has just passed."""
         return len(self._labels)
 
+    def labels_behind(self, hub: NodeNumber) -> int:
+        """How many labels lead through the trunk to a hub."""
+        return self._labels.owned(hub)
+
     def labels(self) -> list[tuple[Label, NodeNumber, float]]:
         """Every label with its target and expiry, to be saved."""
-        return [(label, target, expires_at) for label, (target, expires_at) in self._labels.items()]
+        return self._labels.list_all()
 
-    @property
-    def sources(self) -> Mapping[Endpoint, NodeNumber]:
-        """Whose packets come from where."""
-        return self._sources
-
-    @property
-    def endpoints(self) -> dict[NodeNumber, Endpoint]:
-        """Where each node is, as far as known."""
-        return {number: node.endpoint for number, node in self._nodes.items() if node.endpoint is not None}
-
-    def _decide(self, message: Message, source: Endpoint, now: float) -> Decision:
+    def _decide(self, message: Message, source: Endpoint, now: float, away: Collection[NodeNumber]) -> Decision:
         if isinstance(message, Initiation | Response) and is_for(message, self._hub_mac1_key):
             return ForHub()
-        number = self._sources.get(source)
-        if number is None:
-            return Refusal.UNKNOWN_SOURCE
-        if not self._admit(self._nodes[number], now):
-            return Refusal.RATE
+        number = self._find_sender(source, now)
+        if isinstance(number, Refusal):
+            return number
+        family = len(source.address)
         match message:
             case Initiation():
-                return self._announce(message, number, self._find_target(message, number), now)
+                return self._greet(message, number, family, now, away)
             case Response():
-                target = self._owner(Label(number, message.receiver), now)
-                known = target is not None and is_for(message, self._nodes[target].mac1_key)
-                return self._announce(message, number, target if known else None, now)
+                return self._answer(message, number, family, now)
             case CookieReply() | Data():
-                return self._pass_on(self._owner(Label(number, message.receiver), now), source)
+                owner = self._labels.owner(Label(number, message.receiver), now)
+                there = self._place(owner, family)
+                return there if isinstance(there, Refusal) else Forward((there,))
 
-    def _announce(
-        self, message: Initiation | Response, number: NodeNumber, target: NodeNumber | None, now: float
-    ) -> Decision:
-        """The sender announces its index to the target: from now on what the target sends to that index leads to the sender."""
-        if target is None or target == number:
+    def _note(self, message: Message, source: Endpoint, now: float) -> Install | Refusal:
+        """Install what an announced message claims. Its target need not be here (yet).
+
+        The target of a response is told by its mac1 as that of an initiation is, because here it may come before the initiation that it answers.
+        """
+        assert isinstance(message, Initiation | Response)
+        if self.places.sources.get(source) in self._members.trunks:
+            return Refusal.UNKNOWN_SOURCE
+        number = self._find_sender(source, now)
+        if isinstance(number, Refusal):
+            return number
+        target = self._members.find_target(message, number)
+        if target is None:
             return Refusal.NO_TARGET
-        here, there = self._nodes[number].endpoint, self._nodes[target].endpoint
-        if here is None or there is None:
-            return Refusal.NO_TARGET
-        if len(here.address) != len(there.address):
+        if self._place(target, len(source.address)) is Refusal.MIXED_FAMILY:
             return Refusal.MIXED_FAMILY
-        label = Label(target, message.sender)
-        owner = self._owner(label, now)
-        if owner is not None and owner != number:
-            return Refusal.LABEL_TAKEN
-        node = self._nodes[number]
-        if owner is None:
-            self.expire(now)
-            if node.owned >= LABELS_PER_PAIR * len(self._nodes) + LABELS_SPARE:
-                return Refusal.LABEL_LIMIT
-            node.owned += 1
-        self._labels.pop(label, None)
-        self._labels[label] = (number, now + LABEL_LIFETIME_S)
-        self._remember(number, target)
-        self._remember(target, number)
-        return Forward(there, Install(label, number))
+        claimed = self._claim([target], message, number, now)
+        return claimed if isinstance(claimed, Refusal) else claimed[0]
 
-    def _pass_on(self, target: NodeNumber | None, source: Endpoint) -> Decision:
-        there = None if target is None else self._nodes[target].endpoint
-        if there is None:
+    def _find_sender(self, source: Endpoint, now: float) -> NodeNumber | Refusal:
+        number = self.places.sources.get(source)
+        if number is None:
+            return Refusal.UNKNOWN_SOURCE
+        return number if self._members.admit(number, now) else Refusal.RATE
+
+    def _greet(
+        self, message: Initiation, number: NodeNumber, family: int, now: float, away: Collection[NodeNumber]
+    ) -> Decision:
+        """The sender claims its index towards the target, and towards each trunk behind which the target may be."""
+        target = self._members.find_target(message, number)
+        if target is None:
             return Refusal.NO_TARGET
-        return Forward(there, None) if len(there.address) == len(source.address) else Refusal.MIXED_FAMILY
+        there = self._place(target, family)
+        is_here = target in self.places.endpoints
+        ways = [] if isinstance(there, Refusal) else [(target, there)]
+        if (not is_here or target in away) and number not in self._members.trunks:
+            ways += [(n, place) for n in self.places.trunks if isinstance(place := self._place(n, family), Endpoint)]
+        if not ways:
+            return there if isinstance(there, Refusal) else Refusal.NO_TARGET
+        # Towards the target even if it is not here: it may come, and go on with the session.
+        claimed = self._claim([target, *(n for n, _ in ways)], message, number, now)
+        if isinstance(claimed, Refusal):
+            return claimed
+        self._members.remember(number, target)
+        return Forward(tuple(place for _, place in ways), claimed, is_awaited=not is_here)
 
-    def _find_target(self, message: Initiation, number: NodeNumber) -> NodeNumber | None:
-        """Whose key made mac1: those that spoke with this node last are tried before all others."""
-        recent = list(reversed(self._nodes[number].recent))
-        for candidate in recent:
-            if candidate in self._nodes and is_for(message, self._nodes[candidate].mac1_key):
-                return candidate
-        tried = {number, *recent}
-        return next((n for n, node in self._nodes.items() if n not in tried and is_for(message, node.mac1_key)), None)
+    def _answer(self, message: Response, number: NodeNumber, family: int, now: float) -> Decision:
+        """The sender claims its index towards whoever greeted it with the index that it answers."""
+        asker = self._labels.owner(Label(number, message.receiver), now)
+        if asker is None or asker in self._members.trunks:
+            target = None if asker is None else self._members.find_target(message, number)
+        else:
+            target = asker if self._members.is_for(message, asker) else None
+        if asker is None or target is None:
+            return Refusal.NO_TARGET
+        trunk = self._labels.find_trunk(Label(number, message.receiver))
+        askers = [asker] if trunk is None else [asker, trunk]
+        ways = [(n, place) for n in askers if isinstance(place := self._place(n, family), Endpoint)]
+        if not ways:
+            return Refusal.MIXED_FAMILY if self._place(asker, family) is Refusal.MIXED_FAMILY else Refusal.NO_TARGET
+        # Towards the node behind a trunk too: it may come here, and go on with the session.
+        claimed = self._claim([*(n for n, _ in ways), target], message, number, now)
+        if isinstance(claimed, Refusal):
+            return claimed
+        self._members.remember(number, target)
+        return Forward(tuple(place for _, place in ways), claimed)
 
-    def _owner(self, label: Label, now: float) -> NodeNumber | None:
-        found = self._labels.get(label)
-        return None if found is None or found[1] <= now else found[0]
+    def _claim(
+        self, towards: Iterable[NodeNumber], message: Initiation | Response, number: NodeNumber, now: float
+    ) -> tuple[Install, ...] | Refusal:
+        """From now on what these send to the sender's index leads to the sender, `number`: all of it, or nothing and why.
 
-    def _admit(self, node: _Node, now: float) -> bool:
-        node.tokens = min(HANDSHAKE_BURST, node.tokens + max(0.0, now - node.refilled_at) * HANDSHAKE_RATE)
-        node.refilled_at = now
-        if node.tokens < 1:
-            return False
-        node.tokens -= 1
-        return True
+        Where a node has that label already, the one behind a trunk goes without, but is answered too: it is most likely the same, by two ways.
+        """
+        self.expire(now)
+        nodes, is_trunk = self._members.nodes, number in self._members.trunks
+        owners = {label: self._labels.owner(label, now) for label in (Label(n, message.sender) for n in towards)}
+        theirs = [label for label, owner in owners.items() if is_trunk and owner in nodes]
+        mine = {label: owner for label, owner in owners.items() if label not in theirs}
+        if any(owner not in (None, number) and (is_trunk or owner in nodes) for owner in mine.values()):
+            return Refusal.LABEL_TAKEN
+        new = sum(owner != number for owner in mine.values())
+        if new and self._labels.owned(number) + new > self._members.limit(number):
+            return Refusal.LABEL_LIMIT
+        installs = tuple(self._labels.install(label, number, now) for label in mine)
+        for label, owner in owners.items():
+            if label in theirs:
+                self._labels.note_trunk(label, number)
+            elif owner is not None and owner != number:
+                self._labels.note_trunk(label, owner)
+        return installs
 
-    def _remember(self, number: NodeNumber, partner: NodeNumber) -> None:
-        recent = self._nodes[number].recent
-        recent[partner] = None
-        recent.move_to_end(partner)
-        while len(recent) > RECENT_PAIRS:
-            recent.popitem(last=False)
-
-    def _drop(self, label: Label) -> None:
-        target, _ = self._labels.pop(label)
-        if target in self._nodes:
-            self._nodes[target].owned -= 1
-
-    def _leave(self, node: _Node) -> None:
-        """A node is no longer where it was."""
-        if node.endpoint is not None:
-            del self._sources[node.endpoint]
-            node.endpoint = None
+    def _place(self, number: NodeNumber | None, family: int) -> Endpoint | Refusal:
+        """Where a machine is for a packet of that family."""
+        there = None if number is None else self.places.find(number, family)
+        if there is None:
+            is_here = number in self.places.endpoints or number in self.places.trunks
+            return Refusal.MIXED_FAMILY if is_here else Refusal.NO_TARGET
+        return there

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from spokewire.host.nftables import Nftables
 from spokewire.relay import rules
-from spokewire.relay.switch import Endpoint, Install, NodeNumber
+from spokewire.relay.labels import Install
+from spokewire.relay.places import Endpoint, NodeNumber
 
 
 class Tables:
@@ -13,14 +14,13 @@ class Tables:
     def __init__(self, network: str) -> None:
         self.table = rules.table_name(network)
         self._nftables = Nftables()
-        self._sources: dict[Endpoint, NodeNumber] = {}
-        self._endpoints: dict[NodeNumber, Endpoint] = {}
+        self._places: dict[rules.Element, str] = {}
         self._waiting: list[str] = []
 
     def create(self, outside: rules.Outside) -> None:
         """Make the empty table, in place of any that exists."""
         self._nftables.run(rules.create_table(self.table, outside))
-        self._waiting, self._sources, self._endpoints = [], {}, {}
+        self._waiting, self._places = [], {}
 
     def set_outside(self, outside: rules.Outside) -> None:
         """Switch at these addresses from now on."""
@@ -41,25 +41,20 @@ class Tables:
     def forget_places(self) -> None:
         """Queue emptying the endpoint maps of a table that an earlier daemon left; its labels stay."""
         self._waiting = [rules.empty_map(self.table, name) for name in rules.PLACES]
-        self._sources, self._endpoints = {}, {}
+        self._places = {}
 
-    def place(self, sources: Mapping[Endpoint, NodeNumber], endpoints: Mapping[NodeNumber, Endpoint]) -> None:
-        """Queue what makes the kernel's endpoints these: removals first, so that one node may take another's place."""
-        for verb, have, want in (
-            ("delete", (self._sources, self._endpoints), (sources, endpoints)),
-            ("add", (sources, endpoints), (self._sources, self._endpoints)),
-        ):
-            self._waiting += [
-                rules.set_source(verb, self.table, key, value)
-                for key, value in have[0].items()
-                if want[0].get(key) != value
-            ]
-            self._waiting += [
-                rules.set_endpoint(verb, self.table, key, value)
-                for key, value in have[1].items()
-                if want[1].get(key) != value
-            ]
-        self._sources, self._endpoints = dict(sources), dict(endpoints)
+    def place(
+        self, sources: Mapping[Endpoint, NodeNumber], destinations: Iterable[tuple[NodeNumber, Endpoint]]
+    ) -> None:
+        """Queue what makes the kernel's places these: removals first, so that one machine may take another's."""
+        wanted = rules.map_places(sources, destinations)
+        for element, value in self._places.items():
+            if wanted.get(element) != value:
+                self._waiting.append(rules.delete_place(self.table, element))
+        for element, value in wanted.items():
+            if self._places.get(element) != value:
+                self._waiting.append(rules.add_place(self.table, element, value))
+        self._places = wanted
 
     def commit(self) -> None:
         """Carry out all that waits, as one transaction."""
@@ -69,5 +64,5 @@ class Tables:
 
     def remove(self) -> None:
         """Remove the table."""
-        self._waiting, self._sources, self._endpoints = [], {}, {}
+        self._waiting, self._places = [], {}
         self._nftables.delete_table(rules.FAMILY, self.table)

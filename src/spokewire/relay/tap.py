@@ -26,7 +26,7 @@ from spokewire.relay.filters import (
     handshakes_of_members,
     handshakes_of_strangers,
 )
-from spokewire.relay.switch import Endpoint
+from spokewire.relay.places import Endpoint
 
 Received = Callable[[bytes, Endpoint], None]
 
@@ -36,11 +36,12 @@ _PACKET_STATISTICS = 6
 _PACKET_IGNORE_OUTGOING = 23
 _IP_FREEBIND = 15
 _IPV6_FREEBIND = 78
-_IPV6_CHECKSUM = 7
 _PACKET_HOST = 0
 _ETH_P_ALL = 0x0003
-_UDP_HEAD = struct.Struct("!HHHH")
-_UDP_CHECKSUM_OFFSET = 6
+IPV6_CHECKSUM = 7
+UDP_CHECKSUM_OFFSET = 6
+"""Where the kernel writes the checksum of a datagram that a raw socket sends over IPv6, where it must have one (RFC 8200 section 8.1)."""
+UDP_HEAD = struct.Struct("!HHHH")
 _MEMBERS_BYTES = 4 * 1024 * 1024
 """Room for some ten thousand handshakes, so that a crowd that starts at once is not lost while Python is busy."""
 _STRANGERS_BYTES = 256 * 1024
@@ -68,8 +69,8 @@ class Tap:
         """Open the sockets, with no member known; PermanentError where CAP_NET_RAW is missing."""
         self._known = frozenset()
         try:
-            self._members = _listen(handshakes_of_members(self._port, (), self._secret), _MEMBERS_BYTES)
-            self._strangers = _listen(handshakes_of_strangers(self._port, (), self._secret), _STRANGERS_BYTES)
+            self._members = open_listener(handshakes_of_members(self._port, (), self._secret), _MEMBERS_BYTES)
+            self._strangers = open_listener(handshakes_of_strangers(self._port, (), self._secret), _STRANGERS_BYTES)
         except PermissionError as error:
             raise PermanentError(
                 Code.PERMISSION,
@@ -88,12 +89,12 @@ class Tap:
         arguments = (self._port, known, self._secret)
         try:
             # In this order a new member may be heard twice for a moment, which WireGuard forgives, but not missed.
-            _attach(self._members, handshakes_of_members(*arguments))
-            _attach(self._strangers, handshakes_of_strangers(*arguments))
+            attach(self._members, handshakes_of_members(*arguments))
+            attach(self._strangers, handshakes_of_strangers(*arguments))
         except OSError as error:
             log.warning("members not told from strangers", members=len(known), error=str(error))
-            _attach(self._members, all_handshakes(self._port))
-            _attach(self._strangers, DROP_ALL)
+            attach(self._members, all_handshakes(self._port))
+            attach(self._strangers, DROP_ALL)
 
     def send_from(self, v4: str | None, v6: str | None) -> None:
         """Send from these addresses of our own from now on: nodes know the hub by them, and one machine may have several."""
@@ -102,7 +103,7 @@ class Tap:
             self._senders[4] = _open_sender(socket.AF_INET, socket.IPPROTO_IP, _IP_FREEBIND, v4)
         if v6 is not None:
             self._senders[16] = _open_sender(socket.AF_INET6, socket.IPPROTO_IPV6, _IPV6_FREEBIND, v6)
-            self._senders[16].setsockopt(socket.IPPROTO_IPV6, _IPV6_CHECKSUM, _UDP_CHECKSUM_OFFSET)
+            self._senders[16].setsockopt(socket.IPPROTO_IPV6, IPV6_CHECKSUM, UDP_CHECKSUM_OFFSET)
 
     def count_lost(self) -> int:
         """How many messages the kernel has dropped so far because more came than are read."""
@@ -126,7 +127,7 @@ class Tap:
 
     def send(self, message: bytes, to: Endpoint) -> None:
         """Send a message from our port; one that cannot be sent is lost, like any other."""
-        head = _UDP_HEAD.pack(self._port, to.port, _UDP_HEAD.size + len(message), 0)
+        head = UDP_HEAD.pack(self._port, to.port, UDP_HEAD.size + len(message), 0)
         family = socket.AF_INET if len(to.address) == 4 else socket.AF_INET6  # noqa: PLR2004
         sender = self._senders.get(len(to.address))
         if sender is not None:
@@ -166,36 +167,37 @@ def split_packet(packet: bytes) -> tuple[bytes, Endpoint]:
     is_v4 = packet[0] >> 4 == 4  # noqa: PLR2004
     head = (packet[0] & 15) * 4 if is_v4 else 40
     address = packet[12:16] if is_v4 else packet[8:24]
-    port, _, size, _ = _UDP_HEAD.unpack_from(packet, head)
-    return packet[head + _UDP_HEAD.size : head + size], Endpoint(address, port)
+    port, _, size, _ = UDP_HEAD.unpack_from(packet, head)
+    return packet[head + UDP_HEAD.size : head + size], Endpoint(address, port)
 
 
 def _open_sender(family: socket.AddressFamily, level: int, freebind: int, address: str) -> socket.socket:
     """A raw socket that sends from an address, even while IPv6 still looks for duplicates of it."""
     sender = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_UDP)
     # It would receive a copy of every UDP packet of the machine.
-    _attach(sender, DROP_ALL)
+    attach(sender, DROP_ALL)
     sender.setsockopt(level, freebind, 1)
     sender.bind((address, 0))
     return sender
 
 
-def _listen(program: list[Instruction], room_bytes: int) -> socket.socket:
-    """A packet socket that hears what the program accepts, and nothing that came before it had the program."""
+def open_listener(program: list[Instruction], room_bytes: int, *, outgoing: bool = False) -> socket.socket:
+    """A packet socket that hears what the program accepts, and nothing that came before it had the program. Not `outgoing`: only what arrives."""
     line = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
     line.setblocking(False)
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room_bytes)
     # Else the kernel would copy the head of every packet that leaves, only to ask the program about it.
-    line.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-    _attach(line, DROP_ALL)
+    line.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, not outgoing)
+    attach(line, DROP_ALL)
     with contextlib.suppress(BlockingIOError):
         while True:
             line.recv(1)
-    _attach(line, program)
+    attach(line, program)
     return line
 
 
-def _attach(line: socket.socket, program: list[Instruction]) -> None:
+def attach(line: socket.socket, program: list[Instruction]) -> None:
+    """Give a socket its filter; OSError if the kernel takes none of that size."""
     if len(program) > MAX_INSTRUCTIONS:
         raise OSError(errno.EINVAL, "too many instructions for a filter")
     instructions = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)

@@ -4,7 +4,7 @@ Only differences are written. Writing a peer that is right would be harmless to 
 undoes roaming, a removed peer ends its session.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -62,6 +62,7 @@ class SetPeer:
 Change = SetInterface | RemovePeer | SetPeer
 
 ROAMED = "its endpoint is one that nobody vouches for"
+MOVED = "its packets take another path now"
 OTHER_FAMILY = "its endpoint is of the family that we have no route for, or no longer prefer"
 
 
@@ -85,7 +86,8 @@ def diff_interface(
     """Plan the changes: the interface first, then removals, then peers, each in a stable order.
 
     `endpoints` holds every place that each wanted `host:port` resolves to now, the one to use first. A peer's endpoint is set when the peer is
-    added, and when it is at a place that nobody vouches for: it roamed to where a packet seemed to come from, or its address has changed. A peer
+    added, and when it is at a place that nobody vouches for: it roamed to where a packet seemed to come from, or its address has changed. One that
+    roamed to another vouched place is left there, unless it is pinned. A peer
     whose endpoint we do not know is left where it roamed. A peer cannot roam from IPv4 to IPv6 or back by itself, because it answers where we
     call: such a difference is a change of our own routes.
     """
@@ -103,7 +105,8 @@ def diff_interface(
     changes += [RemovePeer(key, "it is not a member") for key in sorted(set(observed.peers) - keys)]
     for peer in wanted.peers:
         places = () if peer.endpoint is None else endpoints.get(peer.endpoint, ())
-        reason = _difference(peer, places, observed.peers.get(peer.public_key))
+        vouched = {place for endpoint in peer.vouched for place in endpoints.get(endpoint, ())}
+        reason = _difference(peer, places, vouched, observed.peers.get(peer.public_key))
         if reason:
             changes.append(SetPeer(peer, places[0] if places else None, reason))
     return changes
@@ -161,7 +164,7 @@ def format_wg_quick(spec: InterfaceSpec, private_key: str, comment: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _difference(peer: PeerSpec, places: Sequence[str], observed: PeerObserved | None) -> str:
+def _difference(peer: PeerSpec, places: Sequence[str], vouched: Collection[str], observed: PeerObserved | None) -> str:
     if observed is None:
         return "it is missing"
     endpoint = observed.endpoint if places else None
@@ -169,7 +172,8 @@ def _difference(peer: PeerSpec, places: Sequence[str], observed: PeerObserved | 
         (observed.allowed_ips != peer.allowed_ips, "its allowed IPs differ"),
         (observed.keepalive_s != peer.keepalive_s, "its keepalive differs"),
         (bool(places) and endpoint is None, "it has no endpoint"),
-        (endpoint is not None and endpoint not in places, ROAMED),
+        (endpoint is not None and endpoint not in places and endpoint not in vouched, ROAMED),
+        (endpoint is not None and endpoint not in places and peer.is_pinned, MOVED),
         (endpoint is not None and _is_ipv6(places[0]) != _is_ipv6(endpoint), OTHER_FAMILY),
     )
     return next((reason for differs, reason in reasons if differs), "")

@@ -13,6 +13,7 @@ from spokewire.host import clock, files, keys, processes, sysctl
 from spokewire.host.journal import Journal
 from spokewire.host.links import Links
 from spokewire.host.logs import log
+from spokewire.network.handshakes import Arrivals
 from spokewire.network.ladder import Deafness, is_deaf
 from spokewire.network.names import WireGuardKey
 from spokewire.network.status import WireGuardStatus
@@ -20,6 +21,7 @@ from spokewire.network.topology import InterfaceSpec
 from spokewire.wireguard import tool
 from spokewire.wireguard.ages import Ages
 from spokewire.wireguard.configuration import (
+    MOVED,
     ROAMED,
     Change,
     InterfaceObserved,
@@ -68,6 +70,8 @@ class Tunnel:
         self.interface = interface
         self.observed: InterfaceObserved | None = None
         """What the last `reconcile` saw after its changes."""
+        self.observed_at = 0.0
+        """When we looked last, in monotonic seconds."""
         self.implementation: Implementation | None = None
         self._key_file = key_file
         self._checked: IPv4Network | None = None
@@ -91,7 +95,8 @@ class Tunnel:
         remade = await self._remake_if_due()
         if remade is None:
             await self._forget_peers(forget)
-        named = {peer.endpoint: peer.endpoint6 for peer in wanted.peers if peer.endpoint is not None}
+        named: dict[str, str | None] = {place: None for peer in wanted.peers for place in peer.vouched}
+        named |= {peer.endpoint: peer.endpoint6 for peer in wanted.peers if peer.endpoint is not None}
         endpoints = await resolve(named)
         async with self._changing:
             done = await asyncio.to_thread(self._apply, wanted, endpoints)
@@ -168,6 +173,17 @@ class Tunnel:
             except SpokewireError:
                 log.debug("interface not seen", interface=self.interface)
 
+    async def count(self) -> dict[WireGuardKey, Arrivals]:
+        """Look again, and tell what has been received from each peer since it was added."""
+        async with self._changing:
+            await asyncio.to_thread(self.refresh)
+        return self.arrivals()
+
+    def arrivals(self) -> dict[WireGuardKey, Arrivals]:
+        """What has been received from each peer since it was added, as of the last look."""
+        peers = {} if self.observed is None else self.observed.peers
+        return {key: Arrivals(self.observed_at, peer.received_bytes) for key, peer in peers.items()}
+
     def status(self) -> WireGuardStatus | None:
         """The interface in a few numbers; None before the first `reconcile`."""
         if self.observed is None or self.implementation is None:
@@ -197,6 +213,14 @@ class Tunnel:
         """Bytes of both directions by peer, as of the last look."""
         peers = {} if self.observed is None else self.observed.peers
         return {key: peer.received_bytes + peer.sent_bytes for key, peer in peers.items()}
+
+    def find_local(self) -> list[str]:
+        """This machine's own addresses by which others may call it, but those of the tunnel."""
+        return self.links.list_addresses(ignore=self.interface)
+
+    def port(self) -> int | None:
+        """The UDP port of our side; None before it is known."""
+        return None if self.observed is None else self.observed.listen_port or None
 
     def endpoint(self, key: WireGuardKey) -> str | None:
         """Where a peer's packets come from."""
@@ -244,9 +268,11 @@ class Tunnel:
         return done
 
     def _observe(self) -> InterfaceObserved:
+        begun_at = clock.monotonic()
         observed = self._asking(lambda limit_s: tool.observe(self.interface, limit_s))
         handshakes = {key: peer.last_handshake_at for key, peer in observed.peers.items()}
         self._ages.note(handshakes, *clock.read())
+        self.observed_at = begun_at
         self._places |= {key: peer.endpoint for key, peer in observed.peers.items() if peer.endpoint is not None}
         return observed
 
@@ -269,4 +295,5 @@ class Tunnel:
 def _tell(change: Change) -> Repair:
     if isinstance(change, SetInterface):
         return Repair("interface-altered", change.reason)
-    return Repair("endpoint-roamed" if change.reason == ROAMED else "peer-altered", f"a peer was set: {change.reason}")
+    code = {ROAMED: "endpoint-roamed", MOVED: "peer-moved"}.get(change.reason, "peer-altered")
+    return Repair(code, f"a peer was set: {change.reason}")

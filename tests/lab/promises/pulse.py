@@ -57,8 +57,9 @@ def hear(source):
             start = (data[0] & 15) * 4
             if data[start] != 0 or data[start + 4:start + 6] != struct.pack("!H", own):
                 continue
+            data = str(struct.unpack("!H", data[start + 6:start + 8])[0])
         if address in names:
-            print(names[address], time.time(), flush=True)
+            print(names[address], time.time(), int(data), flush=True)
 print("begun", time.time(), flush=True)
 number, due = 0, time.time()
 while time.time() < ends_at:
@@ -88,9 +89,13 @@ class Pulse:
     def __init__(self, network: Network, source: str, targets: Mapping[str, str], for_s: float = 3600.0) -> None:
         """`targets`: name to overlay address."""
         self._source = source
+        self.targets = tuple(targets)
+        """Their names."""
         self._log = network.script(source, ASKER, json.dumps(dict(targets)), str(for_s))
         self._begun_at = time.time()
         self._answers: dict[str, list[float]] = {name: [] for name in targets}
+        self._numbers: dict[str, list[int]] = {name: [] for name in targets}
+        """Of the questions that were answered, in the order of the answers."""
         self._late: list[tuple[float, float]] = []
         self._asked = 0
         self._read = 0
@@ -124,6 +129,16 @@ class Pulse:
         """Which share of all questions was not answered."""
         self._look()
         return 100.0 * (1 - len(self._answers[target]) / max(1, self._asked))
+
+    def lost_since(self, target: str, since: float) -> tuple[int, int]:
+        """Of the questions from the first to the last one that was answered after an instant: how many there are, and how many of them were not.
+
+        Wait a moment before: what is on its way is not lost.
+        """
+        self._look()
+        answered = {n for at, n in zip(self._answers[target], self._numbers[target], strict=True) if at >= since}
+        asked = max(answered) - min(answered) + 1 if answered else 0
+        return asked, asked - len(answered)
 
     def longest_gap_s(self, target: str, since: float) -> float:
         """The longest time without an answer that ended after an instant."""
@@ -171,6 +186,7 @@ class Pulse:
             word, at, *more = line.split()
             if word in self._answers:
                 self._answers[word].append(float(at))
+                self._numbers[word].append(int(more[0]))
             elif word == "asked":
                 self._asked = int(at)
             elif word == "late":

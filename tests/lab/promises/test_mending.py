@@ -8,7 +8,7 @@ import pytest
 from tests.lab import breakage
 from tests.lab.conftest import MakeNetwork
 from tests.lab.promises.promise import ROUNDS, Promise, Record, keep, keep_word
-from tests.lab.promises.pulse import HUB, Pulse, answer
+from tests.lab.promises.pulse import HUB, STEADY_S, Pulse, answer
 from tests.lab.world import DAEMON, Network, nodes, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.promise]
@@ -20,6 +20,8 @@ DEVICE_S = 3.0
 WATCH_S = 1.2
 HUB_WATCH_S = 2.5
 """Longer than a daemon takes from one look at its tunnel to the next: what a hub does then may be felt by all."""
+AWAY_S = 10.0
+"""Longer than the others take to notice, and to try to mend it a second and a third time."""
 START_S = 90
 """Waited for, not promised: half a second on an idle machine, twenty on one that has ten times more to do than it can."""
 
@@ -108,12 +110,43 @@ def test_the_firewall_is_as_before_after(network: Network, record_property: Reco
 def test_an_agent_that_is_killed_and_started_again_is_not_missed(
     network: Network, pulses: tuple[Pulse, Pulse], record_property: Record
 ) -> None:
+    """The longest time between two answers: nothing is interrupted, but a daemon that starts takes a core from those who answer."""
+
     def kill_and_start() -> None:
         breakage.kill_daemon(network, STRUCK)
         breakage.start_daemon(network, STRUCK)
 
-    figures = [strike(pulses, kill_and_start, watch_s=4.0) for _ in range(ROUNDS)]
+    figures = []
+    for _ in range(ROUNDS):
+        since = time.time()
+        strike(pulses, kill_and_start, watch_s=4.0)
+        figures.append(max(p.longest_gap_s(name, since) for p in pulses for name in p.targets))
     keep(record_property, Promise("agent killed (kill -9) and restarted, wireguard-go lives on", 2.0), figures)
+
+
+def test_no_packet_is_lost_while_an_agent_is_away_for_long(
+    network: Network, pulses: tuple[Pulse, Pulse], record_property: Record
+) -> None:
+    """Its WireGuard lives on, be it in the kernel or not: who mends what works breaks it."""
+    found = []
+    for _ in range(ROUNDS):
+        for pulse in pulses:
+            pulse.wait_for_flow()
+        since, counts, states = time.time(), [received(network, STILL, STRUCK)], set[str]()
+        breakage.kill_daemon(network, STRUCK)
+        while time.time() < since + AWAY_S:
+            time.sleep(0.5)
+            counts.append(received(network, STILL, STRUCK))
+            states.add(asked(network, STILL, STRUCK))
+        start(network, STRUCK)
+        time.sleep(STEADY_S)
+        found += [pulse.lost_since(name, since) for pulse, name in zip(pulses, (STILL, STRUCK), strict=True)]
+        assert counts == sorted(counts), "the session was kept: a peer that is added again begins at 0"
+        assert "disconnected" in states, "health is echoes, whatever else arrives"
+    sent, lost = (sum(figures) for figures in zip(*found, strict=True))
+    assert sent > AWAY_S * 20, "traffic ran"
+    measured = f"{lost} of {sent} questions lost"
+    keep_word(record_property, f"agent killed (kill -9) for {AWAY_S:g} s", "no packet lost", measured, is_kept=not lost)
 
 
 def test_an_agent_that_is_killed_with_its_wireguard_go_and_started_again(
@@ -161,10 +194,19 @@ def start(network: Network, machine: str) -> None:
     wait_until(lambda: asked(network, machine) == "connected", START_S, f"{machine} is connected")
 
 
-def asked(network: Network, machine: str) -> str:
-    """The state that a node's status server tells; "" while it does not answer."""
+def asked(network: Network, machine: str, peer: str = "") -> str:
+    """The state that a node's status server tells, of itself or of a peer; "" while it does not answer."""
     told = network.exec(machine, "curl", "-s", "-m", "2", "http://127.0.0.1:8000/status", expect=None)
-    return str(told.data["state"]) if told.status == 0 else ""
+    if told.status != 0:
+        return ""
+    return next((str(p["state"]) for p in told.data["peers"] if p["name"] == peer), str(told.data["state"]))
+
+
+def received(network: Network, machine: str, peer: str) -> int:
+    """The bytes that a machine's WireGuard has counted of a peer since it was added."""
+    listed = network.exec(machine, "wg", "show", breakage.INTERFACE, "transfer").out.splitlines()
+    words = next(words for line in listed if (words := line.split())[0] == network.public_key(peer))
+    return int(words[1])
 
 
 def traces(network: Network, machine: str) -> list[str]:

@@ -1,18 +1,26 @@
 """Who calls first, and when silence is answered with a new handshake."""
 
+from dataclasses import replace
+
 import pytest
 
 from spokewire.network.handshakes import (
+    HANDSHAKE_BYTES,
     LONGEST_PAUSE_S,
     MOST_AT_ONCE,
+    Arrivals,
     Caller,
     Peer,
     Silence,
     ask,
     calls_first,
+    choose_counts,
     choose_handshakes,
     choose_renewals,
+    count,
+    count_caller,
     hear,
+    note_arrivals,
 )
 from spokewire.network.names import WireGuardKey
 
@@ -48,6 +56,10 @@ def test_of_two_nodes_exactly_one_calls_first() -> None:
         (node(Silence(50.0, 50.0, 10.0, forced_at=97.0, forced=1), calls=False), True),
         (node(Silence(50.0, 50.0, 10.0, forced_at=96.5, forced=2)), False),
         (node(Silence(50.0, 50.0, 10.0, forced_at=96.0, forced=2)), True),
+        (node(Silence(50.0, 50.0, 10.0, flowed_at=97.6)), False),
+        (node(Silence(50.0, 50.0, 10.0, flowed_at=97.5)), True),
+        (node(Silence(50.0, 50.0, 10.0, flowed_at=97.1), calls=False), False),
+        (node(Silence(50.0, 50.0, 10.0, forced_at=60.0, forced=1, flowed_at=97.6)), False),
         (node(Silence(0.0, 0.0, 0.0, forced_at=100.5 - LONGEST_PAUSE_S, forced=50)), False),
         (node(Silence(0.0, 0.0, 0.0, forced_at=100.0 - LONGEST_PAUSE_S, forced=50)), True),
     ],
@@ -92,6 +104,71 @@ def test_a_sign_of_life_ends_the_silence_and_tells_when_it_ended() -> None:
     assert hear(asked, 18.0) == Silence(18.0, back_at=18.0)
 
 
+BEGUN = Arrivals(at=100.0, bytes=5000)
+
+
+@pytest.mark.parametrize(
+    ("before", "counted", "kept", "flows"),
+    [
+        (None, Arrivals(90.4, 7000), None, False),
+        (None, Arrivals(90.5, 7000), Arrivals(90.5, 7000), False),
+        (Arrivals(90.4, 6000), Arrivals(100.0, 7000), Arrivals(100.0, 7000), False),
+        (BEGUN, Arrivals(100.5, 5000), BEGUN, False),
+        (BEGUN, Arrivals(100.5, 5000 + HANDSHAKE_BYTES), BEGUN, False),
+        (BEGUN, Arrivals(100.5, 5001 + HANDSHAKE_BYTES), Arrivals(100.5, 5001 + HANDSHAKE_BYTES), True),
+        (BEGUN, Arrivals(104.0, 5000 + 2 * HANDSHAKE_BYTES), Arrivals(104.0, 5000 + 2 * HANDSHAKE_BYTES), False),
+        (BEGUN, Arrivals(104.0, 5001 + 2 * HANDSHAKE_BYTES), Arrivals(104.0, 5001 + 2 * HANDSHAKE_BYTES), True),
+        (BEGUN, Arrivals(100.5, 300), Arrivals(100.5, 300), False),
+    ],
+    ids=[
+        "too soon to tell what came before",
+        "the first count",
+        "the last count was made before the silence",
+        "nothing",
+        "a handshake",
+        "more than a handshake",
+        "two windows, two handshakes",
+        "two windows, more than handshakes",
+        "the peer was added again",
+    ],
+)
+def test_packets_that_arrive_from_one_who_is_silent_since_90_are_told_from_handshakes(
+    before: Arrivals | None, counted: Arrivals, kept: Arrivals | None, *, flows: bool
+) -> None:
+    assert note_arrivals(before, 90.0, counted) == (kept, flows)
+
+
+def test_what_arrives_matters_only_before_a_handshake_is_due() -> None:
+    assert choose_counts([hub(), node(Silence(90.0, 99.1, 10.0))], 100.0) == []
+    assert choose_counts([hub(), node(Silence(90.0, 99.0, 10.0))], 100.0) == [NODE]
+
+
+def test_while_packets_arrive_no_handshake_is_due_and_as_soon_as_they_stop_one_is() -> None:
+    """A dead agent on a machine whose WireGuard lives, at 100 bytes every tenth of a second; its machine dies at 140."""
+    silence, now, due = ask(Silence(100.0, back_at=50.0), 100.0), 100.0, list[float]()
+    while now < 150.0 and not due:
+        now += 0.25
+        if choose_counts([hub(Silence(now, back_at=10.0)), node(silence)], now):
+            silence = count(silence, Arrivals(now, int(min(now, 140.0) * 1000)))
+        due += [now] if choose_handshakes([hub(Silence(now, back_at=10.0)), node(silence)], now) else []
+    assert due
+    assert 142.0 <= due[0] <= 144.0
+
+
+def test_a_machine_that_was_heard_again_is_not_counted_any_more() -> None:
+    heard = hear(Silence(90.0, 91.0, 10.0, arrivals=BEGUN, flowed_at=100.0), 101.0)
+    assert (heard.arrivals, heard.flowed_at) == (None, None)
+    assert count(heard, Arrivals(102.0, 9000)) == heard
+
+
+def test_a_hub_counts_anew_when_a_node_has_been_heard() -> None:
+    silent = Caller(NODE, 95.0, 10.0, 99.0, arrivals=BEGUN)
+    flowing = count_caller(silent, Arrivals(101.0, 9000))
+    assert flowing.flowed_at == 101.0
+    heard = count_caller(replace(flowing, heard_at=101.5), Arrivals(101.6, 9500))
+    assert (heard.arrivals, heard.flowed_at) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("caller", "chosen"),
     [
@@ -104,6 +181,8 @@ def test_a_sign_of_life_ends_the_silence_and_tells_when_it_ended() -> None:
         (Caller(NODE, heard_at=50.0, follows_since=98.0, spoke_at=99.0), False),
         (Caller(NODE, heard_at=None, follows_since=98.0, spoke_at=99.0), False),
         (Caller(NODE, heard_at=None, follows_since=97.5, spoke_at=99.0), True),
+        (Caller(NODE, 50.0, 10.0, spoke_at=99.0, flowed_at=97.6), False),
+        (Caller(NODE, 50.0, 10.0, spoke_at=99.0, flowed_at=97.5), True),
         (Caller(NODE, 50.0, 10.0, spoke_at=99.0, renewed_at=98.5, renewed=1), False),
         (Caller(NODE, 50.0, 10.0, spoke_at=99.0, renewed_at=98.0, renewed=1), True),
         (Caller(NODE, 50.0, 10.0, spoke_at=99.0, renewed_at=96.5, renewed=2), False),

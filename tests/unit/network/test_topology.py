@@ -12,7 +12,6 @@ from spokewire.network.topology import (
     host_routes,
     overlay_addresses,
     overlay_ip,
-    path_to,
     plan_hub,
     plan_node,
 )
@@ -73,13 +72,11 @@ def test_an_address_comes_with_the_route_to_the_whole_overlay() -> None:
     assert host_routes(ROSTER.plan, 11) == {ip_network(v4.ip), ip_network(v6.ip)}
 
 
-@pytest.mark.parametrize(("names", "path"), [(["hub-1", "node-1"], "via hub-1"), (["node-1"], "none")])
-def test_the_path_names_the_hub_or_says_that_there_is_none(names: list[str], path: str) -> None:
-    roster = make_roster(names)
-    assert path_to(roster, NOW) == path
-    wanted = plan_node(roster, make_grant("node-1"), NOW)
+@pytest.mark.parametrize(("names", "peers"), [(["hub-1", "node-1"], 1), (["node-1"], 0)])
+def test_without_a_hub_a_node_has_nobody_to_call(names: list[str], peers: int) -> None:
+    wanted = plan_node(make_roster(names), make_grant("node-1"), NOW)
     assert wanted is not None
-    assert len(wanted.peers) == (path != "none")
+    assert len(wanted.peers) == peers
 
 
 def test_a_revoked_node_is_no_peer_of_the_hub_and_a_revoked_hub_no_peer_of_a_node() -> None:

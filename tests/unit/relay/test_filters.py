@@ -3,6 +3,7 @@
 import random
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -12,14 +13,20 @@ from spokewire.relay.filters import (
     all_handshakes,
     handshakes_of_members,
     handshakes_of_strangers,
+    handshakes_sent_and_probes,
 )
-from spokewire.relay.switch import Endpoint
+from spokewire.relay.messages import announce
+from spokewire.relay.places import Endpoint
+from tests.unit.relay.test_messages import initiation, response
 
 PORT = 51820
 SECRET = 0x9E3779B1
 MEMBER_V4 = Endpoint(bytes([203, 0, 113, 11]), 40001)
 MEMBER_V6 = Endpoint(bytes.fromhex("20010db8000000000000000000000011"), 40002)
 MEMBERS = [MEMBER_V4, MEMBER_V6]
+INCOMING, OUTGOING = 0, 4
+PACKET_TYPE = 2**32 - 0x1000 + 4
+"""SKF_AD_OFF + SKF_AD_PKTTYPE (linux/filter.h)."""
 
 
 def packet(
@@ -33,17 +40,18 @@ def packet(
     return head + source.address + bytes(4) + bytes(4 * options) + udp
 
 
-def run(program: Sequence[Instruction], data: bytes) -> bool:
-    """Whether the program accepts a packet."""
+def run(program: Sequence[Instruction], data: bytes, kind: int = INCOMING) -> bool:
+    """Whether the program accepts a packet of a kind (linux/if_packet.h), which it may ask for."""
     at, a, x, memory = 0, 0, 0, [0] * 16
 
     def load(offset: int, size: int) -> int:
-        return int.from_bytes(data[offset : offset + size], "big")
+        return kind if offset == PACKET_TYPE else int.from_bytes(data[offset : offset + size], "big")
 
     steps: dict[int, Callable[[int], int]] = {
         0x20: lambda k: load(k, 4),
         0x28: lambda k: load(k, 2),
         0x30: lambda k: load(k, 1),
+        0x40: lambda k: load(x + k, 4),
         0x48: lambda k: load(x + k, 2),
         0x50: lambda k: load(x + k, 1),
         0x54: lambda k: a & k,
@@ -70,8 +78,8 @@ def run(program: Sequence[Instruction], data: bytes) -> bool:
                 memory[k] = a
             case 0x61:
                 x = memory[k]
-            case 0x07:
-                x = a
+            case 0x07 | 0x01:
+                x = a if code == 0x07 else k
             case 0xB1:
                 x = 4 * (data[k] & 15)
             case _ if code in tests:
@@ -93,6 +101,15 @@ def ears(data: bytes, members: Sequence[Endpoint] = MEMBERS) -> list[str]:
 @pytest.mark.parametrize("kind", [1, 2, 3])
 def test_a_members_handshake_is_heard_as_a_members(member: Endpoint, kind: int) -> None:
     assert ears(packet(member, bytes([kind]) + bytes(91))) == ["members"]
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+@pytest.mark.parametrize("message", [initiation(), response()], ids=["initiation", "response"])
+def test_a_members_announcement_is_heard_as_a_members_and_a_strangers_as_a_strangers(
+    member: Endpoint, message: bytes
+) -> None:
+    assert ears(packet(member, announce(message))) == ["members"]
+    assert ears(packet(replace(member, port=member.port + 1), announce(message))) == ["strangers"]
 
 
 @pytest.mark.parametrize(
@@ -141,3 +158,56 @@ def test_every_one_of_many_members_is_known_and_the_program_fits_into_the_kernel
     assert all(run(program, packet(member)) for member in members)
     strangers = [Endpoint(dice.randbytes(4), dice.randrange(1, 65536)) for _ in range(200)]
     assert not any(run(program, packet(stranger)) for stranger in strangers if stranger not in members)
+
+
+OURS_V4, OURS_V6 = Endpoint(bytes([192, 168, 1, 2]), PORT), replace(MEMBER_V6, port=PORT)
+MAGIC = b"SPWD"
+OURS = [None, PORT]
+"""The port of our own WireGuard, before it is known and afterwards."""
+
+
+@pytest.mark.parametrize("port", OURS)
+@pytest.mark.parametrize("source", [OURS_V4, OURS_V6], ids=["v4", "v6"])
+@pytest.mark.parametrize("message", [initiation(), response()], ids=["initiation", "response"])
+def test_a_handshake_that_leaves_this_machine_is_heard_whether_its_port_is_known_or_not(
+    port: int | None, source: Endpoint, message: bytes
+) -> None:
+    program = handshakes_sent_and_probes(port, MAGIC)
+    assert run(program, packet(source, message, port=4000), OUTGOING)
+    assert not run(program, packet(source, message, port=4000), INCOMING)
+
+
+@pytest.mark.parametrize("port", OURS)
+@pytest.mark.parametrize(
+    "data",
+    [
+        packet(OURS_V4, announce(initiation())),
+        packet(OURS_V6, announce(response())),
+        packet(OURS_V4, MAGIC + bytes(32)),
+        packet(OURS_V4, b"\x03\0\0\0" + bytes(60)),
+        packet(OURS_V4, b"\x04\0\0\0" + bytes(40)),
+        packet(OURS_V6, b"\x04\0\0\0" + bytes(40)),
+        packet(OURS_V4, initiation())[:9] + b"\x06" + packet(OURS_V4, initiation())[10:],
+        packet(OURS_V6, initiation())[:6] + b"\x06" + packet(OURS_V6, initiation())[7:],
+        packet(OURS_V4, initiation())[:6] + b"\x00\x01" + packet(OURS_V4, initiation())[8:],
+        b"\x55" + packet(OURS_V4, initiation())[1:],
+    ],
+    ids=["announcement", "announcement v6", "probe", "cookie", "data", "data v6", "tcp", "tcp v6", "fragment", "ip 5"],
+)
+def test_our_own_announcements_and_all_else_that_leaves_is_not_heard(port: int | None, data: bytes) -> None:
+    assert not run(handshakes_sent_and_probes(port, MAGIC), data, OUTGOING)
+
+
+def test_ip_options_do_not_hide_a_handshake_that_leaves_nor_a_probe_that_comes() -> None:
+    program = handshakes_sent_and_probes(PORT, MAGIC)
+    assert run(program, packet(OURS_V4, initiation(), options=2), OUTGOING)
+    assert run(program, packet(MEMBER_V4, MAGIC + bytes(32), options=2), INCOMING)
+
+
+@pytest.mark.parametrize("source", MEMBERS, ids=["v4", "v6"])
+def test_a_probe_is_heard_if_it_comes_to_our_port_and_begins_as_one(source: Endpoint) -> None:
+    program, probe = handshakes_sent_and_probes(PORT, MAGIC), MAGIC + bytes(32)
+    assert run(program, packet(source, probe), INCOMING)
+    assert not run(program, packet(source, b"SPWE" + bytes(32)), INCOMING)
+    assert not run(program, packet(source, probe, port=PORT + 1), INCOMING)
+    assert not run(handshakes_sent_and_probes(None, MAGIC), packet(source, probe), INCOMING)

@@ -3,7 +3,17 @@ import os
 
 import pytest
 
-from spokewire.relay.messages import CookieReply, Data, Initiation, Response, derive_mac1_key, is_for, parse_message
+from spokewire.relay.messages import (
+    CookieReply,
+    Data,
+    Initiation,
+    Response,
+    announce,
+    derive_mac1_key,
+    is_for,
+    parse_message,
+    restore,
+)
 
 
 def initiation(sender: int = 7, key: bytes = bytes(32)) -> bytes:
@@ -77,3 +87,43 @@ def test_mac1_tells_whom_a_handshake_is_for() -> None:
         assert isinstance(message, Initiation | Response)
         assert is_for(message, derive_mac1_key(mine))
         assert not is_for(message, derive_mac1_key(other))
+
+
+@pytest.mark.parametrize("message", [initiation(), response()], ids=["initiation", "response"])
+def test_an_announcement_is_its_message_but_for_one_byte_and_no_message_of_wireguards(message: bytes) -> None:
+    announcement = announce(message)
+    assert [at for at in range(len(message)) if announcement[at] != message[at]] == [1]
+    assert announcement[1] == 1
+    assert parse_message(announcement) is None
+    assert restore(announcement) == message
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"",
+        b"\x01",
+        initiation(),
+        announce(initiation())[:-1],
+        announce(response()) + b"\0",
+        b"\x01\x02" + initiation()[2:],
+        b"\x01\x01\x01" + initiation()[3:],
+        b"\x01\x01\x00\x01" + initiation()[4:],
+        b"\x02\x01\0\0" + initiation()[4:],
+        b"\x03\x01\0\0" + bytes(60),
+        b"\x04\x01\0\0" + bytes(28),
+    ],
+    ids=lambda packet: f"{packet[:4].hex(' ')}, {len(packet)} bytes",
+)
+def test_what_is_not_exactly_an_announcement_is_none(packet: bytes) -> None:
+    assert restore(packet) is None
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [b"", announce(initiation()), b"\x03\0\0\0" + bytes(60), b"\x04\0\0\0" + bytes(28)],
+    ids=["nothing", "announcement", "cookie", "data"],
+)
+def test_nothing_but_initiations_and_responses_can_be_announced(packet: bytes) -> None:
+    with pytest.raises(ValueError, match="Only initiations and responses"):
+        announce(packet)

@@ -2,18 +2,21 @@ from dataclasses import replace
 
 import pytest
 
-from spokewire.relay.messages import Index
+from spokewire.relay.labels import Install, Label
+from spokewire.relay.messages import Index, announce
+from spokewire.relay.places import Endpoint
 from spokewire.relay.rules import (
     Outside,
+    add_place,
     create_table,
+    delete_place,
     drop_label,
     install_label,
-    set_endpoint,
+    map_places,
     set_outside,
-    set_source,
     table_name,
 )
-from spokewire.relay.switch import Endpoint, Install, Label
+from tests.unit.relay.test_messages import initiation, response
 
 INSTALL = Install(Label(11, Index(0x0A0B0C0D)), 12)
 
@@ -46,13 +49,31 @@ def test_only_the_hubs_own_addresses_are_switched(outside: Outside, families: se
     assert {family for family in ("ip", "ip6") if f"jump switch_{family}\n" in text} == families
 
 
-def test_an_ipv6_endpoint_goes_to_the_ipv6_maps() -> None:
-    endpoint = Endpoint(bytes.fromhex("20010db8000000000000000000000005"), 99)
-    assert set_source("add", "t", endpoint, 11) == "add element inet t source_ip6 { 2001:db8::5 . 99 : 11 }\n"
-    assert (
-        set_endpoint("delete", "t", 11, endpoint)
-        == "delete element inet t address_ip6 { 11 }\ndelete element inet t port { 11 }\n"
-    )
+def test_an_endpoint_goes_to_the_maps_of_its_family() -> None:
+    v4, v6 = Endpoint(bytes([203, 0, 113, 5]), 99), Endpoint(bytes.fromhex("20010db8000000000000000000000005"), 99)
+    assert map_places({v6: 11}, [(11, v6)]) == {
+        ("source_ip6", "2001:db8::5 . 99"): "11",
+        ("address_ip6", "11"): "2001:db8::5",
+        ("port", "11"): "99",
+    }
+    assert map_places({v4: 1, v6: 1}, [(1, v4), (1, v6)]) == {
+        ("source_ip", "203.0.113.5 . 99"): "1",
+        ("source_ip6", "2001:db8::5 . 99"): "1",
+        ("address_ip", "1"): "203.0.113.5",
+        ("address_ip6", "1"): "2001:db8::5",
+        ("port", "1"): "99",
+    }
+
+
+def test_a_place_is_added_with_its_value_and_deleted_by_its_key() -> None:
+    assert add_place("t", ("port", "11"), "99") == "add element inet t port { 11 : 99 }\n"
+    assert delete_place("t", ("port", "11")) == "delete element inet t port { 11 }\n"
+
+
+def test_a_label_that_led_elsewhere_is_removed_before_it_leads_here() -> None:
+    lines = install_label("t", replace(INSTALL, instead_of=2), 100).splitlines()
+    assert [line.split()[0] for line in lines] == ["add", "delete", "add", "delete", "add"]
+    assert [line.rstrip(" }").rpartition(" ")[2] for line in lines[::2]] == ["2", "12", "12"]
 
 
 def test_an_address_that_comes_later_is_switched_without_touching_labels() -> None:
@@ -75,3 +96,10 @@ def test_the_kernel_does_not_tell_one_node_where_another_is() -> None:
     text = create_table("t", Outside("203.0.113.1", "2001:db8::1", 51820))
     assert "icmp type redirect drop" in text
     assert "icmpv6 type nd-redirect drop" in text
+
+
+def test_the_kernel_takes_an_announcement_for_anything_but_data() -> None:
+    """It compares the type together with the three bytes that follow."""
+    (jump,) = [line for line in set_outside("t", Outside("203.0.113.1", None, 51820)).splitlines() if "jump" in line]
+    assert "@th,64,32 0x04000000" in jump
+    assert 0x04000000 not in {int.from_bytes(announce(message)[:4], "big") for message in (initiation(), response())}

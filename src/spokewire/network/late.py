@@ -17,7 +17,7 @@ def find_late(ages: Mapping[str, float], now: float) -> list[Issue]:
         Issue(
             code=Code.LOOP_HUNG,
             text=f"The loop {name} has not turned for more than {LATE_S:.0f} s.",
-            hint=f"After {OVERDUE_S:.0f} s the agent starts again by itself; if a thread waits in the kernel it cannot: look at the disk (dmesg).",
+            hint=f"After {OVERDUE_S:.0f} s the daemon starts again by itself; if a thread waits in the kernel it cannot: look at the disk (dmesg).",
             since=now - age_s,
             subject=name,
         )
