@@ -38,5 +38,6 @@ def test_x(network: Network) -> None:
     for name in address:
         print(name)
         for line in network.run("lab", "logs", name).out.splitlines():
-            if "path" in line or "roamed" in line or "warning" in line or "error" in line: print("   ", line[:300])
+            if "path" in line or "roamed" in line or "warning" in line or "error" in line:
+                print("   ", line[:300])
     print({n: pulse.longest_gap_s(n, 0) for n in address if n != "port-1"})
