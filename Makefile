@@ -51,7 +51,7 @@ test-prometheus: setup-test  ## Alert rules, dashboard and metrics, loaded into 
 	PATH="$$(tools/prometheus):$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m prometheus
 
 promises: setup-test  ## Every promise of docs/reliability.md, measured; the long ones at full length, beside the others (a quarter of an hour)
-	PATH="$$PATH:/usr/sbin:/sbin" PROMISE_ROUNDS=$${PROMISE_ROUNDS:-3} $(BIN)/python -m pytest -q tests -m promise -n 5 --dist loadfile --no-loadscope-reorder
+	PATH="$$PATH:/usr/sbin:/sbin" PROMISE_ROUNDS=$${PROMISE_ROUNDS:-3} PROMISE_SLACK=$${PROMISE_SLACK:-2} $(BIN)/python -m pytest -q tests -m promise -n 5 --dist loadfile --no-loadscope-reorder
 
 test-docker:     ## The image and the machines behind the clouds' emulators, as real containers, on a Docker of its own (minutes; root)
 	@tools/setup docker

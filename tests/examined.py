@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from spokewire.network.evidence import Answer, Evidence, HubEvidence
 from spokewire.network.findings import Examination, Finding, Kind
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Answer, Evidence, HubEvidence, judge_network
+from spokewire.network.overview import judge_network
 from spokewire.network.status import Fix, Issue, NodeStatus, Outcome, PeerStatus, State
 from tests.builders import NOW, SPEC_TEXT, make_hub_status, make_node_status, make_peer, make_spec, make_view
 

@@ -54,9 +54,15 @@ def insecure() -> ssl.SSLContext:
 
 
 def make_parts(
-    network: Network, hub: Machine, folder: Path, *, record: str = "", keepalive_s: float = 10.0
+    network: Network,
+    hub: Machine,
+    folder: Path,
+    *,
+    record: str = "",
+    keepalive_s: float = 10.0,
+    unheard_s: float | None = None,
 ) -> api.Parts:
-    """What the API stands on, as the daemon builds it."""
+    """What the API stands on, as the daemon builds it. A node that follows the API is heard; of others the last echo came `unheard_s` ago."""
     membership = Membership(Roster(network.root.public_key()), Store(folder / "hub.sqlite"), clock.wall)
     reports, registry = Reports(), CollectorRegistry()
 
@@ -68,7 +74,7 @@ def make_parts(
                 name=node.name,
                 overlay_ip=f"10.88.0.{node.grant.number}",
                 report=reports.find(node.name, now)[0],
-                last_echo_age_s=0.5 if node.name in following else 60.0,
+                last_echo_age_s=0.5 if node.name in following else unheard_s,
                 api_connected=node.name in following,
             )
             for node in membership.roster.nodes(now)
@@ -125,7 +131,12 @@ def hub_record(machine: Machine, port: int, certificate: str, sequence: int = 1)
 
 @asynccontextmanager
 async def serve_hub(
-    folder: Path, network: Network | None = None, *, keepalive_s: float = 10.0, number: int = 1
+    folder: Path,
+    network: Network | None = None,
+    *,
+    keepalive_s: float = 10.0,
+    number: int = 1,
+    unheard_s: float | None = None,
 ) -> AsyncIterator[Hub]:
     """Serve the API of hub-1, or of another, until the block ends. Its network has settings, and its tunnel follows every change at once."""
     network = network or Network()
@@ -134,7 +145,7 @@ async def serve_hub(
     listener = listen(0, tls, "127.0.0.1")
     port = listener.sock.getsockname()[1]
     record = hub_record(machine, port, certificate)
-    parts = make_parts(network, machine, folder, record=record, keepalive_s=keepalive_s)
+    parts = make_parts(network, machine, folder, record=record, keepalive_s=keepalive_s, unheard_s=unheard_s)
     membership = parts.membership
     membership.take(record)
     membership.take(network.settings())

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ ARGUMENTS: dict[tuple[str, ...], list[str]] = {
     ("node", "export"): ["phone"],
     ("node", "remove"): ["node-1"],
     ("node", "token"): ["laptop"],
+    ("path",): ["node-1", "node-2"],
 }
 """What a command cannot do without."""
 
@@ -174,9 +176,10 @@ def test_json_that_another_program_was_asked_for_is_not_ours(folder: Path, capsy
     ("tables", "arguments", "told"),
     [
         ('[[nodes]]\nname = "laptop"\nprovider = "host"\n', [], "laptop: is of provider host"),
-        ("", ["--nodes", "3"], "Give --nodes or --config"),
+        ("", ["--nodes", "3"], "Give --nodes and --hubs, or --config"),
+        ("", ["--hubs", "2"], "Give --nodes and --hubs, or --config"),
     ],
-    ids=["a host of one's own", "both a spec and a count"],
+    ids=["a host of one's own", "both a spec and a count", "both a spec and a count of hubs"],
 )
 def test_a_demo_is_refused_what_it_cannot_perform(
     tables: str, arguments: list[str], told: str, folder: Path, capsys: pytest.CaptureFixture[str]
@@ -229,6 +232,39 @@ def test_a_working_folder_that_was_removed_is_told(tmp_path: Path) -> None:
 def test_what_others_wrote_cannot_steer_the_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["status", "--config", "a\x1b]0;owned\x07b"]) == 2
     assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "words"),
+    [
+        (("node-1", "node-9"), "name-unknown", "node-9 is no node of the spec"),
+        (("hub-1", "node-1"), "name-unknown", "hub-1 is a hub"),
+        (("node-1", "node-1"), "request-invalid", "A path has two ends"),
+    ],
+)
+def test_a_path_is_between_two_nodes_of_the_spec(
+    names: tuple[str, str], code: str, words: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "spokewire.toml").write_text(SPEC)
+    assert run(["path", *names, "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == code
+    assert words in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("spokewire path n", ["node-1", "node-2"]), ("spokewire path node-1 ", ["node-2"]), ("spokewire path x", [])],
+)
+def test_the_shell_completes_the_names_of_nodes(typed: str, offered: list[str], folder: Path) -> None:
+    (folder / "spokewire.toml").write_text(SPEC)
+    words = typed.split(" ")
+    environment = dict(os.environ) | {
+        "_SPOKEWIRE_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    assert spokewire(env=environment).stdout.split() == offered
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,12 +14,18 @@ from spokewire.deploy.keeper import Keeper, State
 from spokewire.deploy.operator import Operator
 from spokewire.deploy.prove import prove
 from spokewire.errors import Code, InputError, SpokewireError
+from spokewire.host import clock, keys
+from spokewire.host.identity import Identity
 from spokewire.network.documents import Settings, sign
 from spokewire.network.names import MachineName
+from spokewire.network.roster import Roster
 from spokewire.network.spec import ProviderName
 from spokewire.network.specfile import parse_spec
+from spokewire.network.token import parse_token
+from spokewire.node import tests as node_tests
+from spokewire.node.probe import Prober
 from tests.component.made import Machine, Network
-from tests.component.served import Hub, serve_hub, until
+from tests.component.served import Hub, running, serve_hub, until
 
 SPEC = """
 [network]
@@ -45,8 +51,8 @@ async def two_hubs(folder: Path) -> AsyncIterator[tuple[Hub, Hub, Operator]]:
     (folder / "one").mkdir()
     (folder / "two").mkdir()
     async with (
-        serve_hub(folder / "one", network) as one,
-        serve_hub(folder / "two", network, number=2) as two,
+        serve_hub(folder / "one", network, unheard_s=60) as one,
+        serve_hub(folder / "two", network, number=2, unheard_s=60) as two,
     ):
         yield one, two, operate(folder, network, one.port, two.port)
 
@@ -166,6 +172,30 @@ def test_a_proof_reaches_nodes_that_listen_to_different_hubs_and_names_one_that_
     assert errors[("node-1", "node-2")] == errors[("node-2", "node-1")] == ""
     assert errors[("node-3", "node-1")] == "node-3 listens to no hub's API"
     assert errors[("node-1", "node-3")] == "no result arrived in time"
+
+
+def test_a_request_that_reaches_a_node_through_two_hubs_is_carried_out_once(tmp_path: Path) -> None:
+    async def scenario() -> list[bool]:
+        async with two_hubs(tmp_path) as (one, two, _), AsyncExitStack() as stack:
+            node, root = one.network.grant("node-1"), one.network.root.public_key()
+            clients = [await stack.enter_async_context(connect(hub.url, node.identity)) for hub in (one, two)]
+            for client in clients:
+                await client.submit_record(node.record())
+            identity = Identity(parse_token(node.token(one.url, two.url), clock.wall()), tmp_path)
+            tests = node_tests.Tests(identity, Prober(lambda *_: None), lambda: Roster(root), lambda: clients)
+            test = keys.make_id()
+            waiting = [hub.parts.tests.begin(test, ["node-1"]) for hub in (one, two)]
+            request = one.network.request(("node-1", "node-2"), test=test)
+            for client in clients:
+                tests.request(request, client)
+            another = one.network.request(("node-1", "node-2"))
+            tests.request(another, clients[1])
+            last = two.parts.tests.begin(_read_id(another), ["node-1"])
+            async with running(tests.run()):
+                await until(lambda: not last.awaited)
+            return [not each.awaited for each in waiting]
+
+    assert asyncio.run(scenario()) == [True, False]
 
 
 def test_without_any_hub_that_answers_a_proof_says_why(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from spokewire.cli.entry import COMMANDS_INSIDE, find_config
 )
 def test_the_short_look_finds_the_spec_that_parsing_finds(words: tuple[str, ...], arguments: list[str]) -> None:
     """A command that entered the lab of another spec than its own would work on the wrong network."""
-    needed = ["node-1"] if words[0] == "node" else []
+    needed = {"node": ["node-1"], "path": ["node-1", "node-2"]}.get(words[0], [])
     command: Any = typer.main.get_command(tree())
     for word in words:
         command = command.commands[word]

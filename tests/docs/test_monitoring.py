@@ -57,6 +57,21 @@ def test_every_metric_that_an_alert_or_the_dashboard_needs_exists() -> None:
     assert used_names() - set(exposed()) == set()
 
 
+@pytest.mark.parametrize(
+    ("sources", "begins"),
+    [(["node/main.py"], "One of the agent's loops"), (["hub/main.py", "hub/relaying.py"], "A hub has loops too")],
+    ids=["node", "hub"],
+)
+def test_the_runbook_for_a_hung_loop_names_every_loop_that_is_watched_and_no_other(
+    sources: list[str], begins: str
+) -> None:
+    code = "".join(read(f"src/spokewire/{source}") for source in sources)
+    watched = set(re.findall(r"""note(?:\(|, )"([a-z ]+)"(?:\)|\s)""", code))
+    line = next(line for line in read("docs/runbooks/loop-hung.md").splitlines() if line.startswith(begins))
+    assert watched
+    assert set(re.findall(r"`([a-z ]+)`", line.partition(" Of one")[0])) == watched
+
+
 def test_every_label_that_an_alert_or_the_dashboard_needs_exists() -> None:
     """`instance`, `network` and `job` come from the scrape configuration."""
     known = {label for family in exposed().values() for label in family.labels} | COMES_FROM_PROMETHEUS

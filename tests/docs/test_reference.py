@@ -16,6 +16,7 @@ from spokewire.deploy.editor import load_spec
 from spokewire.errors import HTTP_STATUS, Code
 from spokewire.network.cloudspec import EndpointTable, ReleaseTable
 from spokewire.network.events import EchoSummary, Event, EventCode, NodeHistory
+from spokewire.network.explanation import Candidate, Explanation, Leg, Side
 from spokewire.network.findings import GUIDES, Finding
 from spokewire.network.overview import HubOverview, NetworkOverview, NodeOverview
 from spokewire.network.spec import AccessTable, HubTable, NetworkTable, NodeTable
@@ -102,7 +103,12 @@ def test_every_code_that_the_pages_name_as_an_issue_exists() -> None:
         ("json", "spokewire status", [], NetworkOverview),
         ("json", "spokewire status", ["hubs"], HubOverview),
         ("json", "spokewire status", ["nodes"], NodeOverview),
+        ("json", "spokewire status", ["nodes", "hubs"], PeerStatus),
         ("json", "spokewire status", ["nodes", "peers"], PeerStatus),
+        ("json", "spokewire path", [], Explanation),
+        ("json", "spokewire path", ["sides"], Side),
+        ("json", "spokewire path", ["candidates"], Candidate),
+        ("json", "spokewire path", ["candidates", "legs"], Leg),
         ("json", "spokewire status", ["nodes", "issues"], Issue),
         ("api", "A node's status server", [], NodeStatus),
         ("api", "A node's status server", ["peers"], PeerStatus),
@@ -141,7 +147,7 @@ def test_the_api_reference_has_every_request_and_no_other() -> None:
 
 
 def test_the_reasons_that_the_status_page_explains_are_those_that_status_gives() -> None:
-    source = "".join(read(f"src/spokewire/network/{module}.py") for module in ("overview", "health"))
+    source = "".join(read(f"src/spokewire/network/{module}.py") for module in ("overview", "evidence", "health"))
     told = re.sub(r'"\s*\n\s*f?"', "", source)
     shown = [cells[0] for _, cells in rows(read("docs/howto/read-a-status.md")) if len(cells) == 3]
     assert len(shown) == 12

@@ -65,6 +65,7 @@ def test_every_command_prints_the_json_that_is_documented(make_network: MakeNetw
         ("spokewire node token", ask("node", "token", "laptop")),
         ("spokewire node export", ask("node", "export", "phone")),
         ("spokewire status", ask("status", expect=None)),
+        ("spokewire path", ask("path", "node-1", "node-2", expect=None)),
         ("spokewire history", ask("history", expect=None)),
         ("spokewire doctor --network", ask("doctor", "--network", expect=None)),
         ("spokewire node remove", ask("node", "remove", "build-1")),

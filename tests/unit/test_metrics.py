@@ -5,7 +5,7 @@ import re
 import pytest
 
 from spokewire.hub.metrics import HubCollector
-from spokewire.network.overview import ECHO_FRESH_S
+from spokewire.network.evidence import ECHO_FRESH_S
 from spokewire.network.status import HubStatus, NodeStatus, Outcome, State
 from spokewire.node.metrics import MAX_PEERS, NodeCollector, Page
 from tests.builders import NOW, make_hub_status, make_node_status, make_peer, make_view

@@ -2,10 +2,11 @@
 
 import pytest
 
-from spokewire.deploy.readiness import find_delay
+from spokewire.deploy.readiness import find_delay, find_old_settings
+from spokewire.deploy.rollout import find_unheard
 from spokewire.network.overview import HubOverview, NetworkOverview, NodeOverview
 from spokewire.network.status import State
-from tests.builders import make_peer
+from tests.builders import make_hub_status, make_peer, make_view
 
 
 def node(
@@ -58,3 +59,17 @@ def test_a_node_is_ready_when_it_has_heard_everybody_who_is_alive(
     judged: NodeOverview, others: list[NodeOverview], delay: str
 ) -> None:
     assert find_delay(judged, network(judged, *others)) == delay
+
+
+def test_a_hub_may_go_when_the_newest_settings_are_in_force_on_every_node_that_is_alive() -> None:
+    old, dead = node("node-2", version=4), node("node-3", State.DISCONNECTED, version=1)
+    assert find_old_settings(network(node("node-1"), old, dead, node("phone", agent=False, version=None))) == ["node-2"]
+    assert find_old_settings(network(node("node-1"), dead)) == []
+
+
+def test_a_hub_that_was_made_anew_is_used_when_it_hears_every_node_that_is_alive() -> None:
+    overview = network(node("node-1"), node("node-2"), node("node-3", State.DISCONNECTED), node("phone", agent=False))
+    quiet = make_view("node-2", last_echo_age_s=None)
+    assert find_unheard(overview, None) == ["node-1", "node-2"]
+    assert find_unheard(overview, make_hub_status(nodes=[make_view("node-1"), quiet])) == ["node-2"]
+    assert find_unheard(overview, make_hub_status(nodes=[make_view("node-1"), make_view("node-2")])) == []

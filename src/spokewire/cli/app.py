@@ -38,12 +38,12 @@ def group(
 
 def tree() -> typer.Typer:
     """All commands. They register themselves; each imports what it needs when it runs, so that an agent never loads the operator's tools."""
-    from spokewire.cli import demo, deploy, doctor, health, history, hub, init, lab, node, status, test
+    from spokewire.cli import demo, deploy, doctor, health, history, hub, init, lab, node, path, status, test
 
     if app.registered_groups:
         return app
 
-    for noun in (init, deploy, status, history, test, demo, doctor):
+    for noun in (init, deploy, status, path, history, test, demo, doctor):
         noun.register(app)
     health.register(node.app, hub.app)
     app.add_typer(node.app, name="node")

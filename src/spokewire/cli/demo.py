@@ -13,11 +13,14 @@ from spokewire.cli import options
 if TYPE_CHECKING:
     from spokewire.cli.context import Context
     from spokewire.cli.output import Output
+    from spokewire.lab.machine import Machines
     from spokewire.network.spec import NetworkSpec
 
 STAGE = "SPOKEWIRE_DEMO_STAGE"
 PREFIX = "spokewire-demo-"
 NODES = 3
+HUBS = 1
+MOST_HUBS = 10
 FEWEST = 2
 """A proof needs a pair."""
 
@@ -42,6 +45,12 @@ def demo(
     nodes: Annotated[
         int | None, typer.Option(help="How many nodes.", min=FEWEST, max=100, show_default=str(NODES))
     ] = None,
+    hubs: Annotated[
+        int | None,
+        typer.Option(
+            help="How many hubs; with several one is killed on stage.", min=1, max=MOST_HUBS, show_default=str(HUBS)
+        ),
+    ] = None,
     config: Config = None,
     as_json: options.Json = False,
 ) -> int:
@@ -54,7 +63,7 @@ def demo(
         import asyncio
 
         return asyncio.run(perform(Path(stage), output))
-    return run(_choose_spec(nodes, config), output)
+    return run(_choose_spec(nodes, hubs, config), output)
 
 
 def run(spec: str, output: "Output") -> int:
@@ -97,17 +106,21 @@ def run(spec: str, output: "Output") -> int:
     return status
 
 
-def _choose_spec(nodes: int | None, config: Path | None) -> str:
+def _choose_spec(nodes: int | None, hubs: int | None, config: Path | None) -> str:
     """The text of the spec to perform: a copy of the given one, whose folder is never touched, or the built-in one."""
     from spokewire.deploy.editor import LAB_NAT, TEMPLATE, load_spec
     from spokewire.errors import Code, Fault, InputError
     from spokewire.host import files
 
     if config is None:
-        return TEMPLATE.format(name="demo", provider="lab").replace("count = 3", f"count = {nodes or NODES}") + LAB_NAT
-    if nodes is not None:
+        more = "".join(f'[[hubs]]\nname = "hub-{n}"\nprovider = "lab"\n\n' for n in range(2, (hubs or HUBS) + 1))
+        text = TEMPLATE.format(name="demo", provider="lab").replace("count = 3", f"count = {nodes or NODES}")
+        return text.replace("[[nodes]]", f"{more}[[nodes]]") + LAB_NAT
+    if nodes is not None or hubs is not None:
         raise InputError(
-            Code.REQUEST_INVALID, "A spec says itself how many nodes there are.", hint="Give --nodes or --config."
+            Code.REQUEST_INVALID,
+            "A spec says itself how many nodes and hubs there are.",
+            hint="Give --nodes and --hubs, or --config.",
         )
     path = config.absolute()
     spec = load_spec(path)
@@ -170,36 +183,76 @@ async def perform(folder: Path, output: "Output") -> int:
     )
     kept = context.output.kept
     seen, watched = await _watch(context, kept[1]) if proved == 0 else (None, 1)
-    _announce(output, "6. Removal: every machine, then the lab itself.")
-    status_now = max(deployed, shown, proved, watched, _remove(context))
+    lost, survived = None, 0
+    if len(context.spec.hubs) > 1 and proved == 0:
+        _announce(
+            output, "6. A hub dies: its power is cut while one node speaks to another through it, fifty times a second."
+        )
+        lost, survived = await _kill(context, kept[1])
+    last = 7 if lost is not None else 6
+    _announce(output, f"{last}. Removal: every machine, then the lab itself.")
+    status_now = max(deployed, shown, proved, watched, survived, _remove(context))
     results = dict(zip(("deploy", "status", "test"), kept, strict=True))
-    output.result({"ok": status_now == 0, "deploy_to_proof_s": round(elapsed_s, 1), **results, "hub_watch": seen})
+    shares = {"hub_watch": seen, "hub_death": lost}
+    output.result({"ok": status_now == 0, "deploy_to_proof_s": round(elapsed_s, 1), **results, **shares})
     return status_now
 
 
 async def _watch(context: "Context", overview: Any) -> tuple[dict[str, int], int]:
     """Look for plaintext at the hub; what was seen, and the exit status: in a sealed network it must see none."""
-    from spokewire.lab.machine import Machines
     from spokewire.lab.watch import TIMES, watch_hub
-    from spokewire.lab.world import find_world
     from spokewire.network.spec import Relay
 
     spec, output = context.spec, context.output
-    world = find_world(context.lab_folder)
-    assert world is not None
-    source, target = spec.nodes[0].name, spec.nodes[1].name
-    address = next(node["overlay_ip"] for node in overview["nodes"] if node["name"] == target)
-    found = await watch_hub(Machines(world), spec.hubs[0].name, source, target, address)
+    cast = _find_cast(context, overview)
+    source, target, hub = cast["source"], cast["target"], cast["hub"]
+    found = await watch_hub(_machines(context), **cast)
     at_hub, at_target = found.at_hub, found.at_target
     output.say(f"{source} told {target} a sentence {TIMES} times; {target} read it {at_target.seen} times.")
     looked = at_hub.packets > TIMES and at_target.seen >= TIMES / 2
     if at_hub.seen:
-        text = f'{spec.hubs[0].name} saw it {at_hub.seen} times in {at_hub.packets} packets: relay = "routed" lets it decrypt.'
+        text = f'{hub} saw it {at_hub.seen} times in {at_hub.packets} packets: relay = "routed" lets it decrypt.'
     else:
-        text = f"{spec.hubs[0].name} passed {at_hub.packets} packets, and none of them showed it: it saw only ciphertext, for which it has no key."
+        text = f"{hub} passed {at_hub.packets} packets, and none of them showed it: it saw only ciphertext, for which it has no key."
     is_right = looked and (at_hub.seen == 0) == (spec.relay is Relay.SEALED)
     output.say(text, "green" if is_right else "red")
     return {"packets": at_hub.packets, "seen": at_hub.seen, "read": at_target.seen}, 0 if is_right else 1
+
+
+async def _kill(context: "Context", overview: Any) -> tuple[dict[str, float], int]:
+    """Kill the hub that carries the first pair; how long nothing got through, and the exit status: at the end it must flow again."""
+    from spokewire.lab.watch import FLOW_SPACING_S, FLOW_TIMES, watch_death
+
+    cast = _find_cast(context, overview)
+    seen = await watch_death(_machines(context), **cast)
+    flows = seen.seen * FLOW_SPACING_S > FLOW_TIMES * FLOW_SPACING_S / 2
+    words = f"{cast['hub']} is dead. {cast['target']} read {seen.seen} of {FLOW_TIMES} sentences"
+    if flows:
+        context.output.say(
+            f"{words}: for {seen.longest_s:.1f} s none arrived, then they came through another hub.", "green"
+        )
+    else:
+        context.output.say(f"{words}: no other hub took over.", "red")
+    return {"sent": FLOW_TIMES, "read": seen.seen, "longest_s": round(seen.longest_s, 2)}, 0 if flows else 1
+
+
+def _find_cast(context: "Context", overview: Any) -> dict[str, str]:
+    """The first two nodes, and the hub that their packets go through."""
+    names = [str(node.name) for node in context.spec.nodes]
+    nodes = {node["name"]: node for node in overview["nodes"]}
+    source, target = nodes[names[0]], nodes[names[1]]
+    paths = [peer["path"] for peer in source["peers"] if peer["name"] == target["name"]]
+    hub = next((hub.name for hub in context.spec.hubs if f"via {hub.name}" in paths), context.spec.hubs[0].name)
+    return {"hub": hub, "source": source["name"], "target": target["name"], "address": target["overlay_ip"]}
+
+
+def _machines(context: "Context") -> "Machines":
+    from spokewire.lab.machine import Machines
+    from spokewire.lab.world import find_world
+
+    world = find_world(context.lab_folder)
+    assert world is not None
+    return Machines(world)
 
 
 def _describe(spec: "NetworkSpec") -> str:

@@ -18,7 +18,7 @@ FOLDER = "SPOKEWIRE_WORKING_FOLDER"
 COMPLETE = "_SPOKEWIRE_COMPLETE"
 """Set by the shell when it asks for completions."""
 DEFAULT_CONFIG = Path("spokewire.toml")
-COMMANDS_INSIDE = {("deploy",), ("status",), ("history",), ("test",), ("node", "remove"), ("node", "export")}
+COMMANDS_INSIDE = {("deploy",), ("status",), ("path",), ("history",), ("test",), ("node", "remove"), ("node", "export")}
 
 
 def restore_folder() -> None:

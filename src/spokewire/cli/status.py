@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from spokewire.cli.context import Context
+    from spokewire.network.explanation import Explanation
     from spokewire.network.overview import NetworkOverview
 
     Costs = Mapping[str, float]
@@ -110,8 +111,8 @@ async def follow(context: "Context") -> int:
             await asyncio.sleep(WATCH_INTERVAL_S)
 
 
-def exit_status(overview: "NetworkOverview") -> int:
-    """The exit status that tells a network's state to a script."""
+def exit_status(overview: "NetworkOverview | Explanation") -> int:
+    """The exit status that tells the state of a network, or of a pair, to a script."""
     from spokewire.network.status import State
 
     match overview.state:

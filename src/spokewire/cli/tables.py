@@ -113,8 +113,8 @@ def _measures(of: NodeOverview | PeerStatus, *, never: str) -> Row:
     return {
         "state": _state(of.state),
         "echo": _age(of.last_echo_age_s),
-        "rtt": _number(of.rtt_ms, "ms"),
-        "loss": _number(of.loss_pct, "%"),
+        "rtt": number(of.rtt_ms, "ms"),
+        "loss": number(of.loss_pct, "%"),
         "handshake": never if age_s is None else _age(age_s),
         "path": printable(of.path),
         "reason": printable(of.reason),
@@ -154,15 +154,19 @@ def findings_table(findings: Sequence[Finding], now: float) -> RenderableType:
 
 def _list_parts(finding: Finding, now: float) -> Iterator[tuple[str, list[str]]]:
     if finding.since is not None:
-        began = datetime.fromtimestamp(finding.since, UTC).astimezone()
-        is_today = began.date() == datetime.fromtimestamp(now, UTC).astimezone().date()
-        at = f"{began:%H:%M:%S}" if is_today else f"{began:%Y-%m-%d %H:%M:%S}"
-        yield "since", [f"{at}, for {tell_span(now - finding.since)}"]
+        yield "since", [f"{tell_instant(finding.since, now)}, for {tell_span(now - finding.since)}"]
     heads = {"seen": finding.evidence, "tried": finding.tried, "explains": finding.explains}
     yield from ((head, lines) for head, lines in heads.items() if lines)
     yield "do", [finding.todo]
     if finding.runbook:
         yield "read", [finding.runbook]
+
+
+def tell_instant(at: float, now: float) -> str:
+    """An instant by the clock of this computer's zone; with its date unless it is today."""
+    then = datetime.fromtimestamp(at, UTC).astimezone()
+    is_today = then.date() == datetime.fromtimestamp(now, UTC).astimezone().date()
+    return f"{then:%H:%M:%S}" if is_today else f"{then:%Y-%m-%d %H:%M:%S}"
 
 
 def _pair(pair: PairResult | None, *, with_path: bool) -> Text:
@@ -193,5 +197,6 @@ def _age(seconds: float | None) -> str:
     return "never" if seconds is None else f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004
 
 
-def _number(value: float | None, unit: str) -> str:
+def number(value: float | None, unit: str) -> str:
+    """A figure with its unit; "-" if there is none."""
     return "-" if value is None else f"{value:.1f} {unit}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from spokewire.cloud.provider import Machine
+from spokewire.cloud.waiting import TimeIsOverError
 from spokewire.deploy import gather, rollout
 from spokewire.deploy.delivery import Delivery
 from spokewire.deploy.keeper import make_token, mint, network_id
@@ -63,6 +64,8 @@ class Deployment:
         )
         self._machines: dict[MachineName, Machine] = dict(observed.machines)
         self.outcome = Outcome()
+        self._told: dict[MachineName, str] = {}
+        """What each machine in the making waited for last."""
         self._keeping = threading.Lock()
         self._limits = {n: asyncio.Semaphore(NEAR_AT_ONCE if n in NEAR else CLOUD_AT_ONCE) for n in ProviderName}
         gone = [action.name for action in plan.actions if action.verb is Verb.DESTROY and action.spec is None]
@@ -118,6 +121,9 @@ class Deployment:
             async with self._limits[action.spec.provider]:
                 try:
                     await loop.run_in_executor(threads, self._make_one, action, tokens)
+                except TimeIsOverError as error:
+                    words = f"{error.message}: {self._told.get(action.name, 'nothing was asked for yet')}"
+                    self._fail(action.name, TemporaryError(Code.TIMEOUT, words, hint=error.hint))
                 except SpokewireError as error:
                     self._fail(action.name, error)
 
@@ -149,7 +155,7 @@ class Deployment:
         self._progress(action.name, "making the machine")
         text, key = tokens[action.name]
         token = make_token(self._root, text, key, urls)
-        self._machines[action.name] = maker.create(action.spec, token, lambda words: self._progress(action.name, words))
+        self._machines[action.name] = maker.create(action.spec, token, lambda words: self._tell(action.name, words))
         self._operator.forget_list(action.spec.provider)
         self._progress(action.name, "starting its daemon")
 
@@ -186,7 +192,7 @@ class Deployment:
 
     async def _settle(self, hub: MachineSpec, timeout_s: float) -> None:
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(self._operator.patience.left_s(timeout_s)):
                 await self._delivery.settle(hub, lambda words: self._progress(hub.name, words))
         except TimeoutError:
             error = self._operator.errors.get(hub.name)
@@ -248,7 +254,7 @@ class Deployment:
     async def _wait_for_nodes(self, timeout_s: float) -> None:
         """Ready means: its echoes came back, from the hub and from every other node that is alive (`find_delay`)."""
         waiting = {node.name: node for node in self._operator.spec.nodes if node.name not in self.outcome.failed}
-        deadline = clock.monotonic() + timeout_s
+        deadline = clock.monotonic() + self._operator.patience.left_s(timeout_s)
         if not self._delivery.ready:
             deadline = clock.monotonic()
         while waiting:
@@ -270,6 +276,10 @@ class Deployment:
                 return
             if waiting:
                 await asyncio.sleep(POLL_S)
+
+    def _tell(self, name: MachineName, words: str) -> None:
+        self._told[name] = words
+        self._progress(name, words)
 
     def _fail(self, name: MachineName, error: SpokewireError) -> None:
         self.outcome.failed[name] = error

@@ -18,7 +18,7 @@ from spokewire.network.findings import Examination
 from spokewire.network.keys import derive_network_id
 from spokewire.network.names import MachineName
 from spokewire.network.overview import judge_network
-from spokewire.network.roster import Roster, merge
+from spokewire.network.roster import Roster, find_lacking, merge
 from spokewire.network.status import RelayStatus
 
 LOOK_AGAIN_S = 1.0
@@ -49,6 +49,7 @@ async def examine(operator: Operator, root: Ed25519PrivateKey) -> Examination:
         certificates_end=notes.certificates_end,
         clocks_ahead_s=_estimate_clocks(found, now) | notes.clocks_ahead_s,
         refused_per_s=notes.refused_per_s,
+        lacking=find_lacking(notes.rosters),
     )
 
 
@@ -61,6 +62,8 @@ class _Notes:
     grants_end: dict[MachineName, float] = field(default_factory=dict)
     certificates_end: dict[MachineName, float] = field(default_factory=dict)
     refused_per_s: dict[MachineName, dict[str, float]] = field(default_factory=dict)
+    rosters: dict[MachineName, tuple[Roster, Roster]] = field(default_factory=dict)
+    """Of each hub, at the first and at the second look."""
 
     def hear(self, name: MachineName, time: float, asked_at: float) -> None:
         """Compare a clock with ours: it told its time somewhere between the question and the answer."""
@@ -73,19 +76,21 @@ class _Notes:
             ends = x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
             self.certificates_end[name] = ends.timestamp()
         try:
-            self._note_grants(await hub.fetch_roster())
+            roster = self._note_grants(await hub.fetch_roster())
             begun = clock.monotonic()
             first = (await hub.fetch_status()).relay
             await asyncio.sleep(LOOK_AGAIN_S)
             later = (await hub.fetch_status()).relay
+            self.rosters[name] = roster, self._note_grants(await hub.fetch_roster())
         except SpokewireError:
             return
         if first is not None and later is not None:
             self.refused_per_s[name] = _rates(first, later, clock.monotonic() - begun)
 
-    def _note_grants(self, documents: Iterable[str]) -> None:
+    def _note_grants(self, documents: Iterable[str]) -> Roster:
         roster = merge(Roster(self.root), documents, clock.wall()).roster
         self.grants_end |= {member.name: float(member.grant.expires_at) for member in roster.members(clock.wall())}
+        return roster
 
 
 def _rates(before: RelayStatus, after: RelayStatus, seconds: float) -> dict[str, float]:

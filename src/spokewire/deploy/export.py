@@ -1,21 +1,27 @@
 """Joining a stock WireGuard client: its record is made and handed in here, because it has no agent to do so."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from spokewire.api.client import Identity, connect
+from spokewire.cloud.provider import Machine
 from spokewire.deploy.keeper import mint
 from spokewire.deploy.operator import Operator
-from spokewire.errors import Code, InputError, TemporaryError
+from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
 from spokewire.host import clock, keys
 from spokewire.network.documents import Record, sign, verify_grant
 from spokewire.network.keys import derive_network_id
+from spokewire.network.names import MachineName
 from spokewire.network.spec import MachineSpec
 from spokewire.network.topology import plan_node
 from spokewire.wireguard.configuration import format_wg_quick
 
 
 async def export_node(operator: Operator, machine: MachineSpec, number: int) -> str:
-    """Make a key, hand its record to every hub, and return the wg-quick file. The hubs must answer: a stock client cannot join by itself."""
+    """Make a key, hand its record to every hub that answers, and return the wg-quick file. One must: a stock client cannot join by itself.
+
+    A hub that is away gets the record at the next deploy, or from the nodes.
+    """
     root = operator.keeper.load_key()
     machines = operator.observe_machines()
     roster = await operator.fetch_roster(machines, root)
@@ -29,9 +35,7 @@ async def export_node(operator: Operator, machine: MachineSpec, number: int) -> 
     record = Record(grant=grant_text, sequence=1, wireguard_key=keys.derive_wireguard_public_key(private_key))
     record_text = sign(record, grant_key)
     identity = Identity(root.public_key(), grant_key, grant_text)
-    for url in operator.hub_urls(machines).values():
-        async with connect(url, identity) as hub:
-            await hub.submit_record(record_text)
+    await _hand_in(operator, machines, identity, record_text)
     grant = verify_grant(grant_text, root.public_key(), derive_network_id(root.public_key()), clock.wall())
     interface = plan_node(roster, grant, clock.wall())
     if interface is None:
@@ -40,3 +44,20 @@ async def export_node(operator: Operator, machine: MachineSpec, number: int) -> 
         f"{machine.name} of Spokewire network {operator.spec.name}. Secret: whoever has this file is {machine.name}."
     )
     return format_wg_quick(interface, private_key, comment)
+
+
+async def _hand_in(
+    operator: Operator, machines: Mapping[MachineName, Machine], identity: Identity, record: str
+) -> None:
+    """Hand a record to every hub; raises what the last one said if none takes it."""
+    error: SpokewireError | None = None
+    taken = False
+    for url in operator.hub_urls(machines).values():
+        try:
+            async with connect(url, identity) as hub:
+                await hub.submit_record(record)
+                taken = True
+        except TemporaryError as failure:
+            error = failure
+    if not taken and error is not None:
+        raise error

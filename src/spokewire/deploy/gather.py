@@ -19,9 +19,10 @@ from spokewire.deploy.operator import Operator
 from spokewire.errors import InputError, SpokewireError
 from spokewire.host import clock
 from spokewire.network.documents import Report, verify_chained
+from spokewire.network.evidence import Answer, Evidence, HubEvidence
 from spokewire.network.keys import derive_network_id
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Answer, Evidence, HubEvidence, NetworkOverview, judge_network
+from spokewire.network.overview import NetworkOverview, judge_network
 from spokewire.network.status import HubStatus, HubView, NodeStatus
 from spokewire.network.views import Sighting, group_sightings
 

@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from spokewire.api.exposition import add_state, begin_states, count_issues, describe_build, describe_process
-from spokewire.network.overview import ECHO_FRESH_S
+from spokewire.network.evidence import ECHO_FRESH_S
 from spokewire.network.status import HubStatus, HubView, RelayStatus
 from spokewire.relay.switch import Refusal
 

@@ -163,12 +163,19 @@ class _Silencer:
             return None
         hubs = _API_GONE if finding.code in API_CODES else _HUB_DEAF if finding.code == Code.TUNNEL_SILENT else ()
         place = self._for_all_hubs(hubs)
+        if place is None:
+            place = self._find_hub_told_of(hubs, finding.what)
         if place is not None:
             return place
         tellers = [place for kind in _TELLERS for place in self._by_kind.get(kind, [])]
         same = [place for place in tellers if self._found[place].code == finding.code]
         told_of = {name for place in same for name in self._found[place].machines}
         return min(same) if same and told_of >= set(finding.machines) else None
+
+    def _find_hub_told_of(self, kinds: Iterable[Kind], text: str) -> int | None:
+        """The finding about the hub that an issue names, where other hubs are well."""
+        places = [place for kind in kinds for place in self._by_kind.get(kind, [])]
+        return next((p for p in places if any(self._seen.is_about(text, n) for n in self._found[p].machines)), None)
 
     def _find_mixed_cause(self, finding: Finding) -> int | None:
         """Pairs of nodes that are on different families outside."""

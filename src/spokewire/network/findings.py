@@ -3,7 +3,8 @@
 `spokewire.network.diagnosis` puts findings in order, and says which of them others explain.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -11,8 +12,9 @@ from functools import cached_property
 from pydantic import BaseModel, ConfigDict, Field
 
 from spokewire.errors import Code
+from spokewire.network.evidence import Evidence, HubEvidence, newest_words
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Evidence, HubEvidence, NetworkOverview, newest_words
+from spokewire.network.overview import NetworkOverview
 from spokewire.network.spec import NetworkSpec, ProviderName
 from spokewire.network.status import NodeStatus, Outcome, PeerStatus, State
 from spokewire.network.story import tell_span
@@ -47,6 +49,7 @@ class Kind(StrEnum):
     HUB_API_AWAY = "hub-api-away"
     HUB_UNSEEN = "hub-unseen"
     HUB_STARTING = "hub-starting"
+    HUB_DIFFERS = "hub-differs"
     MACHINE_OFF = "machine-off"
     AGENT_DEAD = "agent-dead"
     AGENT_HANGS = "agent-hangs"
@@ -91,6 +94,7 @@ GUIDES: dict[Kind, tuple[Severity, str]] = {
     Kind.HUB_API_AWAY: (Severity.CRITICAL, "hub-unreachable"),
     Kind.HUB_UNSEEN: (Severity.WARNING, "hub-unreachable"),
     Kind.HUB_STARTING: (Severity.WARNING, ""),
+    Kind.HUB_DIFFERS: (Severity.WARNING, "settings-old"),
     Kind.MACHINE_OFF: (Severity.CRITICAL, "node-silent"),
     Kind.AGENT_DEAD: (Severity.CRITICAL, "node-silent"),
     Kind.AGENT_HANGS: (Severity.CRITICAL, "loop-hung"),
@@ -169,6 +173,8 @@ class Examination:
     """By how much the clock of a machine is ahead of the operator's."""
     refused_per_s: Mapping[MachineName, Mapping[str, float]] = field(default_factory=dict)
     """Handshakes that each hub's relay refuses, by reason."""
+    lacking: Mapping[MachineName, Sequence[str]] = field(default_factory=dict)
+    """By hub, the machines whose newest record it does not show although another hub does."""
 
     @cached_property
     def told(self) -> dict[str, NodeStatus]:
@@ -192,6 +198,23 @@ class Examination:
             for peer in node.peers:
                 found.setdefault(peer.name, []).append((node.name, peer))
         return found
+
+    def is_about(self, text: str, hub: str) -> bool:
+        """Whether a machine's words are about this hub, by its name or address; where there is one hub only, they are."""
+        if len(self.hub_names) == 1:
+            return True
+        evidence = self.hubs.get(MachineName(hub))
+        names = [hub, *([] if evidence is None or evidence.address is None else [evidence.address])]
+        return any(re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\w)", text) for name in names)
+
+    def lacks_api(self, words: NodeStatus, hub: str) -> bool:
+        """Whether a node complains that it does not get through to this hub's API."""
+        return any(issue.code in API_CODES and self.is_about(issue.text, hub) for issue in words.issues)
+
+    def is_alone(self, hub: str) -> bool:
+        """Whether no other hub carries anybody, by the nodes' own word: then nothing goes where this one is wanted."""
+        others = [name for name in self.hub_names if name != hub]
+        return not any(view.state in ALIVE for name in others for _, view in self.views_of.get(name, []))
 
     def is_lab(self, name: str) -> bool:
         """Whether a machine is one of the lab."""
@@ -217,7 +240,7 @@ def make_finding(kind: Kind, machines: list[str], what: str, todo: str, **more: 
     return Finding.model_validate(values | more)
 
 
-def name_some(names: list[str]) -> str:
+def name_some(names: Sequence[str]) -> str:
     """Names for a sentence, not too many of them."""
     more = len(names) - MOST_NAMES
     if more > 0:

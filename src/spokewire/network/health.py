@@ -144,8 +144,13 @@ def judge_hub(guests: Sequence[Guest], before: State, blocking: str) -> Health:
     """
     heard = [guest for guest in guests if guest.echo_age_s is not None and guest.echo_age_s <= HEARD_S]
     if heard:
-        relaying = f"relaying: echoes come from {len(heard)} of {len(guests)} nodes"
-        return Health(State.DEGRADED, f"{blocking} But {relaying}") if blocking else Health(State.CONNECTED, relaying)
+        is_whole = len(heard) == len(guests)
+        relaying = "relaying" if is_whole else f"relaying: echoes come from {len(heard)} of {len(guests)} nodes"
+        return (
+            Health(State.DEGRADED, f"{blocking} It is still {relaying}")
+            if blocking
+            else Health(State.CONNECTED, relaying)
+        )
     if blocking:
         return Health(State.DISCONNECTED, blocking)
     if not guests:

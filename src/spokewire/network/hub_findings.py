@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator
 
+from spokewire.network.evidence import Answer
 from spokewire.network.findings import (
     ALIVE,
     API_CODES,
     Examination,
     Finding,
     Kind,
+    Severity,
     list_tried,
     make_finding,
     name_some,
 )
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Answer, HubOverview
+from spokewire.network.overview import HubOverview
+from spokewire.network.redundancy import VIA
 from spokewire.network.spec import ProviderName
 from spokewire.network.status import State
 
@@ -34,9 +37,30 @@ def find_hubs(seen: Examination) -> Iterator[Finding]:
         elif item.name in seen.hub_names:
             what = f"The hub {item.name} does not exist."
             evidence = _tell_provider(seen, item.name)
-            yield make_finding(
+            missing = make_finding(
                 Kind.HUB_MISSING, [item.name], what, "Run spokewire deploy: it makes the hub.", evidence=evidence
             )
+            yield _weigh(seen, missing)
+    yield from _find_differing(seen)
+
+
+def _find_differing(seen: Examination) -> Iterator[Finding]:
+    """Hubs that do not show what other hubs do: they were not told, or they withhold it."""
+    for name, machines in seen.lacking.items():
+        others = [hub for hub, evidence in seen.hubs.items() if hub != name and evidence.status is not None]
+        yield make_finding(
+            Kind.HUB_DIFFERS,
+            [name],
+            f"{name} shows another roster than {name_some(others)}: the newest record of {name_some(list(machines))} is not in it.",
+            f"Run spokewire deploy: it hands every document to every hub. If that changes nothing, {name} withholds them: make it anew.",
+            evidence=[f"{machine}: another hub has a record that {name} does not show." for machine in machines],
+        )
+
+
+def _weigh(seen: Examination, finding: Finding) -> Finding:
+    """While another hub works, traffic flows without this one: it is one path less."""
+    alone = all(seen.is_alone(name) for name in finding.machines)
+    return finding if alone else finding.model_copy(update={"severity": Severity.WARNING})
 
 
 def _is_host(seen: Examination, name: str) -> bool:
@@ -88,8 +112,12 @@ def _classify(seen: Examination, hub: HubOverview) -> Kind | None:
         return Kind.HUB_OFF
     if _list_by_echo(seen, hub.name, alive=True):
         told = list(seen.told)
-        return Kind.HUB_API_AWAY if told and _list_without_api(seen) == told else Kind.HUB_UNSEEN
-    relays = any(peer.state in ALIVE for node in seen.overview.nodes for peer in node.peers)
+        return Kind.HUB_API_AWAY if told and _list_without_api(seen, hub.name) == told else Kind.HUB_UNSEEN
+    relays = any(
+        peer.state in ALIVE and (len(seen.hub_names) == 1 or peer.path == f"{VIA}{hub.name}")
+        for node in seen.overview.nodes
+        for peer in node.peers
+    )
     return Kind.HUB_DAEMON_DEAD if relays else Kind.HUB_AWAY
 
 
@@ -127,7 +155,8 @@ def _describe(seen: Examination, hub: HubOverview, kind: Kind) -> Finding:
         todo += f" If it has never run, start it there with its token (spokewire node token {name})."
     code = next((issue.code for issue in hub.issues if hub.reason.startswith(issue.text)), "")
     tried = list_tried(seen, {name})
-    return make_finding(kind, [name], what, todo, code=code, since=since, evidence=evidence, tried=tried)
+    finding = make_finding(kind, [name], what, todo, code=code, since=since, evidence=evidence, tried=tried)
+    return _weigh(seen, finding)
 
 
 def _find_since(seen: Examination, hub: str) -> float | None:
@@ -136,7 +165,7 @@ def _find_since(seen: Examination, hub: str) -> float | None:
         seen.at_home(name, issue.since)
         for name, words in seen.told.items()
         for issue in words.issues
-        if issue.code in API_CODES
+        if issue.code in API_CODES and seen.is_about(issue.text, hub)
     ]
     first = seen.first_loss_of(hub)
     return min([*lost, *([] if first is None else [first])], default=None)
@@ -161,7 +190,7 @@ def _tell_echoes(seen: Examination, hub: str) -> list[str]:
 def _tell_api(seen: Examination, hub: str) -> list[str]:
     if seen.hubs[MachineName(hub)].status is not None:
         return []
-    without = _list_without_api(seen)
+    without = _list_without_api(seen, hub)
     within = [name for name in seen.told if name not in without]
     lines = [f"No way to its API either for {name_some(without)}."] if without else []
     return lines + ([f"{name_some(within)}: no complaint about its API."] if within else [])
@@ -171,5 +200,5 @@ def _list_by_echo(seen: Examination, hub: str, *, alive: bool) -> list[str]:
     return [name for name, view in seen.views_of.get(hub, []) if (view.state in ALIVE) is alive]
 
 
-def _list_without_api(seen: Examination) -> list[str]:
-    return [name for name, words in seen.told.items() if any(issue.code in API_CODES for issue in words.issues)]
+def _list_without_api(seen: Examination, hub: str) -> list[str]:
+    return [name for name, words in seen.told.items() if seen.lacks_api(words, hub)]

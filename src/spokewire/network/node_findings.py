@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from spokewire.errors import Code
+from spokewire.network.evidence import ECHO_FRESH_S, Answer, Evidence
 from spokewire.network.findings import (
     ALIVE,
     Examination,
@@ -13,7 +14,7 @@ from spokewire.network.findings import (
     name_some,
 )
 from spokewire.network.names import MachineName
-from spokewire.network.overview import ECHO_FRESH_S, Answer, Evidence, NodeOverview
+from spokewire.network.overview import NodeOverview
 from spokewire.network.spec import ProviderName
 from spokewire.network.status import Issue, PeerStatus, State
 from spokewire.network.story import tell_span
@@ -197,7 +198,7 @@ def _tell_evidence(seen: Examination, node: NodeOverview, evidence: Evidence) ->
     missed = [by for by, view in seen.views_of.get(node.name, []) if view.state not in ALIVE]
     lines += [f"No echo of it comes back to {name_some(missed)}."] if missed else []
     if told is not None:
-        lines += [_tell_loss(told.hubs[0])] if told.hubs and told.hubs[0].loss_1m_pct else []
+        lines += [_tell_loss(hub) for hub in told.hubs if hub.loss_1m_pct and hub.state is not State.DISCONNECTED]
     return lines
 
 

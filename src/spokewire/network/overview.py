@@ -1,66 +1,28 @@
-"""The truth about the whole network, judged from every piece of evidence. Pure.
-
-The evidence: what the provider says, what the hub saw, what the node reports, and whether its public status server answers.
-
-Three different faults have three different answers: a dead agent, a cut tunnel, a silent status server.
-"""
+"""The truth about the whole network, judged from every piece of evidence (`spokewire.network.evidence`). Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import islice
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from spokewire.errors import Code
+from spokewire.network.evidence import ECHO_FRESH_S, Evidence, HubEvidence, has_reported, judge_evidence, newest_words
 from spokewire.network.families import list_names, name_family
 from spokewire.network.health import Health
 from spokewire.network.names import MachineName
-from spokewire.network.redundancy import choose_hub, is_excused, sum_up_paths, tell_dead_hubs
-from spokewire.network.spec import MachineSpec, NetworkSpec
-from spokewire.network.status import HubStatus, HubView, Issue, NodeStatus, PeerStatus, State
-from spokewire.network.views import REPORT_FRESH_S
+from spokewire.network.redundancy import (
+    VIA,
+    choose_hub,
+    count_pairs,
+    is_excused,
+    sum_up_paths,
+    tell_dead_hubs,
+    tell_use,
+)
+from spokewire.network.spec import USUAL_WEIGHT, MachineSpec, NetworkSpec
+from spokewire.network.status import HubStatus, Issue, PeerStatus, State
 
-ECHO_FRESH_S = 4.5
-"""Echoes come once a second; this is the node's own limit for silence and one second for the way of the news."""
 MOST_PAIRS_TOLD = 5
-
-
-class Answer(StrEnum):
-    """What came of asking a node's public status server."""
-
-    OK = "ok"
-    REFUSED = "refused"
-    """The machine answers, but nothing listens: the agent is dead."""
-    TIMEOUT = "timeout"
-    BROKEN = "broken"
-    """Something listens, but no status comes."""
-    UNKNOWN = "unknown"
-    """It was not asked: nobody knows where it is."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All that is known of one node. `report` has been verified; None: none came, or none that holds."""
-
-    machine_state: str | None
-    """The provider's word: "running", "stopped", "pending", "incomplete"; None: there is no machine, or it is on a host of the operator's own."""
-    view: HubView | None
-    report: NodeStatus | None
-    answer: Answer
-    answered: NodeStatus | None = None
-    overlay_ip: str | None = None
-    """The address that the operator granted."""
-
-
-@dataclass(frozen=True)
-class HubEvidence:
-    """All that is known of one hub. `status` None: its API did not answer, for the reason `error`."""
-
-    machine_state: str | None
-    address: str | None
-    status: HubStatus | None
-    error: str = ""
 
 
 class _Shape(BaseModel):
@@ -78,6 +40,10 @@ class HubOverview(_Shape):
     since: float | None = None
     settings_version: int | None = None
     issues: list[Issue] = Field(default_factory=list)
+    weight: int = USUAL_WEIGHT
+    drain: bool = False
+    pairs: int | None = None
+    """How many pairs of nodes go through it, as the nodes tell."""
     monthly_usd: float | None = None
     """What its machine costs by its cloud's list; None where nobody asks for money, or the list could not be read."""
 
@@ -143,8 +109,7 @@ def judge_network(
         if _exists(evidence.machine_state, evidence.view)
     ]
     absent = [name for name in hubs if name not in {hub.name for hub in hub_views}]
-    dead = {*absent, *(hub.name for hub in hub_views if hub.state is State.DISCONNECTED)}
-    node_views = _excuse_nodes(node_views, dead, nodes)
+    node_views = _excuse_nodes(node_views, {*absent, *_find_dead(hub_views, node_views)}, nodes)
     node_views = _blame_pairs(node_views, "the hub" if len(hub_views) == 1 else "a hub")
     mixed = (hub.status for hub in hubs.values() if hub.status is not None and _find_mixed(hub.status) is not None)
     for status in islice(mixed, 1):
@@ -152,6 +117,7 @@ def judge_network(
     missing = _find_missing(spec.hubs, {hub.name for hub in hub_views}) + _find_missing(
         spec.nodes, {node.name for node in node_views}
     )
+    hub_views = _tell_use(spec, hub_views, node_views)
     health = _sum_up(hub_views, node_views, missing)
     return NetworkOverview(
         network=spec.name, state=health.state, reason=health.reason, hubs=hub_views, nodes=node_views, missing=missing
@@ -180,6 +146,23 @@ def _judge_hub(name: str, evidence: HubEvidence) -> HubOverview:
         settings_version=None if status is None else status.settings_version,
         issues=[] if status is None else status.issues,
     )
+
+
+def _tell_use(spec: NetworkSpec, hubs: list[HubOverview], nodes: Sequence[NodeOverview]) -> list[HubOverview]:
+    """How each hub is used; in words where there are several."""
+    wanted = {hub.name: hub for hub in spec.hubs}
+    counts = count_pairs({node.name: node.peers for node in nodes})
+
+    def told(hub: HubOverview) -> HubOverview:
+        machine, pairs = wanted.get(MachineName(hub.name)), counts[f"{VIA}{hub.name}"]
+        if machine is None:
+            return hub
+        found: dict[str, object] = {"weight": machine.weight, "drain": machine.drain, "pairs": pairs}
+        if len(wanted) > 1 and hub.state is State.CONNECTED:
+            found["reason"] = f"{hub.reason}; {tell_use(pairs, drain=machine.drain)}"
+        return hub.model_copy(update=found)
+
+    return [told(hub) for hub in hubs]
 
 
 def _judge_node(name: str, evidence: Evidence) -> NodeOverview:
@@ -211,7 +194,7 @@ def _list_others(evidence: Evidence, others: list[PeerStatus]) -> list[PeerStatu
     if evidence.answered is not None:
         return others
     age_s = None if evidence.view is None else evidence.view.report_age_s
-    if age_s is None or not _reports(evidence, ECHO_FRESH_S):
+    if age_s is None or not has_reported(evidence, ECHO_FRESH_S):
         return []
 
     def aged(peer: PeerStatus) -> PeerStatus:
@@ -221,99 +204,11 @@ def _list_others(evidence: Evidence, others: list[PeerStatus]) -> list[PeerStatu
     return [aged(other) for other in others]
 
 
-def judge_evidence(evidence: Evidence) -> Health:
-    """Weigh the evidence on one node: echoes through the tunnel first, words second."""
-    view, told = evidence.view, newest_words(evidence)
-    if view is not None and not view.agent:
-        return Health(State.STARTING, f"a stock WireGuard client: it answers no echoes; {_handshake(view)}")
-    echoes = view is not None and view.last_echo_age_s is not None and view.last_echo_age_s <= ECHO_FRESH_S
-    if evidence.machine_state == "stopped":
-        return Health(State.DISCONNECTED, "the machine is switched off")
-    if echoes:
-        return _judge_alive(evidence, told)
-    if evidence.answer is Answer.OK and evidence.answered is not None:
-        return _judge_answering(evidence.answered, asked_hub=view is not None)
-    if _reports(evidence, ECHO_FRESH_S):
-        return _judge_reporting(told)
-    return _judge_silent(evidence)
-
-
-def _judge_alive(evidence: Evidence, told: NodeStatus | None) -> Health:
-    if evidence.answer in (Answer.OK, Answer.UNKNOWN):
-        if told is None or told.state is State.STARTING:
-            return Health(State.STARTING, "echoes arrive at the hub; the node has not told its own view yet")
-        return Health(told.state, told.reason)
-    words = {
-        Answer.REFUSED: "nothing listens on its port",
-        Answer.TIMEOUT: "no answer in time",
-        Answer.BROKEN: "what answers is not a status",
-    }
-    return Health(
-        State.DEGRADED,
-        f"the status server does not answer ({words[evidence.answer]}), although echoes come through the tunnel",
-    )
-
-
-def _judge_answering(answered: NodeStatus, *, asked_hub: bool) -> Health:
-    if answered.state is State.STARTING:
-        return Health(State.STARTING, answered.reason)
-    if not asked_hub:
-        return Health(answered.state, f"{answered.reason} (by its own word: the hub could not be asked)")
-    if answered.state is State.DEGRADED and _reaches_peers(answered):
-        return Health(State.DEGRADED, f"no echo arrives at the hub; {answered.reason}")
-    why = answered.reason if answered.state is State.DISCONNECTED else "no echo arrives at the hub"
-    return Health(State.DISCONNECTED, f"the tunnel is cut: the agent runs and answers, but {why}")
-
-
-def _judge_reporting(told: NodeStatus | None) -> Health:
-    if told is not None and told.state is State.DEGRADED and _reaches_peers(told):
-        return Health(State.DEGRADED, f"no echo arrives at the hub; {told.reason}")
-    return Health(State.DISCONNECTED, "the tunnel is cut: the agent reports, but no echo comes through")
-
-
-def _judge_silent(evidence: Evidence) -> Health:
-    match evidence.answer:
-        case Answer.REFUSED:
-            return Health(
-                State.DISCONNECTED, "the agent is dead: the machine runs, but nothing listens on its status port"
-            )
-        case Answer.BROKEN:
-            return Health(
-                State.DISCONNECTED, "the agent hangs: it accepts connections but answers nothing, and no echo comes"
-            )
-        case Answer.TIMEOUT:
-            return Health(
-                State.DISCONNECTED,
-                "the machine cannot be reached: neither echoes nor reports come, and its status server is silent",
-            )
-        case Answer.OK | Answer.UNKNOWN:
-            return Health(State.DISCONNECTED, "nothing is heard of it: neither echoes nor reports come")
-
-
-def _handshake(view: HubView) -> str:
-    age = view.last_handshake_age_s
-    return "no handshake with the hub yet" if age is None else f"last handshake with the hub {age:.0f} s ago"
-
-
-def _reports(evidence: Evidence, within_s: float = REPORT_FRESH_S) -> bool:
-    """Whether the agent's own report is fresh. A refused connection is fresher: whatever was reported before, the agent is dead now.
-
-    As a witness for echoes it must be as fresh as they are: an older one may be from before the node was cut off.
-    """
-    age_s = None if evidence.view is None else evidence.view.report_age_s
-    is_known = evidence.report is not None and age_s is not None and age_s <= within_s
-    return is_known and evidence.answer is not Answer.REFUSED
-
-
-def _reaches_peers(told: NodeStatus) -> bool:
-    return any(peer.state in (State.CONNECTED, State.DEGRADED) for peer in told.peers)
-
-
-def newest_words(evidence: Evidence) -> NodeStatus | None:
-    """The node's own words: the public answer is of this moment; the signed report may be seconds old, and counts only while fresh."""
-    if evidence.answered is not None:
-        return evidence.answered
-    return evidence.report if _reports(evidence) else None
+def _find_dead(hubs: Sequence[HubOverview], nodes: Sequence[NodeOverview]) -> list[str]:
+    """The hubs that are dead for everybody: by their own silence, or because something is wrong with them and no node hears them."""
+    heard = {hub.name for node in nodes for hub in node.hubs if hub.state in (State.CONNECTED, State.DEGRADED)}
+    wrong = [hub for hub in hubs if hub.state is not State.CONNECTED]
+    return [hub.name for hub in wrong if hub.state is State.DISCONNECTED or hub.name not in heard]
 
 
 def _excuse_nodes(
@@ -396,7 +291,7 @@ def _sum_up(hubs: Sequence[HubOverview], nodes: Sequence[NodeOverview], missing:
         noun = "hub" if len(hubs) == 1 else "hubs"
         return Health(State.CONNECTED, f"{len(nodes)} nodes and {len(hubs)} {noun} connected")
     well = not any(node.state is not State.CONNECTED for node in nodes if node.agent)
-    dead = [hub.name for hub in hubs if hub.state is State.DISCONNECTED]
+    dead = _find_dead(hubs, nodes)
     reason = "; ".join(
         part
         for part in (

@@ -95,7 +95,7 @@ def _find_mixed(seen: Examination) -> Iterator[Finding]:
 
 def _find_common(seen: Examination, pairs: Mapping[Pair, Sides], cut: Mapping[Pair, Sides]) -> Iterator[Finding]:
     """The relay, if no two nodes that reach it reach each other; else each node that reaches no other."""
-    well = {name for name, words in seen.told.items() if words.hubs and all(hub.state in ALIVE for hub in words.hubs)}
+    well = {name for name, words in seen.told.items() if any(hub.state in ALIVE for hub in words.hubs)}
     judged = {pair: sides for pair, sides in pairs.items() if well.issuperset(pair)}
     if len(judged) >= MANY_PAIRS and judged.keys() <= cut.keys():
         refused = [
@@ -105,10 +105,12 @@ def _find_common(seen: Examination, pairs: Mapping[Pair, Sides], cut: Mapping[Pa
             if rate > 0
         ]
         hubs = [hub.name for hub in seen.overview.hubs]
+        alive = [hub.name for hub in seen.overview.hubs if hub.state in ALIVE] or hubs
+        verdict = "it does not relay" if len(alive) == 1 else "they do not relay"
         yield make_finding(
             Kind.RELAY_CUT,
             hubs,
-            f"No two nodes reach each other, though all of them reach {name_some(hubs)}: it does not relay.",
+            f"No two nodes reach each other, though all of them reach {name_some(alive)}: {verdict}.",
             f"Read the log of {name_some(hubs)}, and look there at nft list ruleset for rules that are not ours.",
             since=min(seen.at_home(by, v.since) for p in judged for by, v in cut[p] if _is_cut(v)),
             evidence=[f"{len(judged)} of {len(judged)} pairs are cut.", *refused],
@@ -121,7 +123,7 @@ def _find_common(seen: Examination, pairs: Mapping[Pair, Sides], cut: Mapping[Pa
             yield make_finding(
                 Kind.NODE_ISOLATED,
                 [name],
-                f"{name} reaches the hub, but no other node.",
+                f"{name} reaches {'the hub' if len(seen.hub_names) == 1 else 'a hub'}, but no other node.",
                 f"Look at the firewall of {name} outside Spokewire's table: nft list ruleset there.",
                 since=min(seen.at_home(by, v.since) for p in own for by, v in cut[p] if _is_cut(v)),
                 evidence=[f"No echo passes between it and {name_some(others)}."],

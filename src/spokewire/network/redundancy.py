@@ -1,7 +1,7 @@
 """What several hubs mean for the overview: how pairs go, and that one dead hub of two is a fault of its own, and no node's. Pure."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from spokewire.network.families import list_names
 from spokewire.network.health import judge_node
@@ -37,6 +37,25 @@ def is_excused(told: NodeStatus | None, dead: Collection[str]) -> bool:
     if len(others) == len(told.hubs) or not any(hub.state is State.CONNECTED for hub in others):
         return False
     return judge_node(others, told.peers, "").state is State.CONNECTED
+
+
+def count_pairs(peers: Mapping[str, Sequence[PeerStatus]]) -> Counter[str]:
+    """By path, the pairs of nodes that go through it, as either side tells: `peers` has what each node says of its peers that it reaches."""
+    pairs = {
+        (*sorted((name, peer.name)), peer.path)
+        for name, others in peers.items()
+        for peer in others
+        if peer.state in ALIVE
+    }
+    return Counter(path for _, _, path in pairs)
+
+
+def tell_use(pairs: int, *, drain: bool) -> str:
+    """How much goes through one of several hubs."""
+    count = "1 pair" if pairs == 1 else f"{pairs} pairs"
+    if drain:
+        return f"it drains: {count} still to move" if pairs else "it drains: nothing goes through it any more"
+    return f"carries {count}"
 
 
 def tell_dead_hubs(dead: Sequence[str], alive: Sequence[str]) -> str:

@@ -187,5 +187,32 @@ def _supersedes(new: Member, current: Member) -> bool:
     return (new.record.sequence, new.text) > (current.record.sequence, current.text)
 
 
+def find_lacking(looks: Mapping[MachineName, tuple[Roster, Roster]]) -> dict[MachineName, list[str]]:
+    """By hub, the names whose newest record it did not show at two looks, although another hub showed it at the first; hubs that lack none are left out.
+
+    A record that is on its way to a hub is there at the second look. What any settings revoke is lacked by nobody.
+    """
+    revoking = [roster for _, roster in looks.values()]
+    newest: dict[MachineName, Member] = {}
+    for first, _ in looks.values():
+        for name, member in first.records.items():
+            if not any(roster.is_revoked(member.grant) for roster in revoking):
+                newest[name] = max(newest.get(name, member), member, key=_rank)
+    found = {
+        hub: [str(name) for name, member in newest.items() if not any(_shows(look, name, member) for look in both)]
+        for hub, both in looks.items()
+    }
+    return {hub: names for hub, names in found.items() if names}
+
+
+def _rank(member: Member) -> tuple[int, str, int, str]:
+    return (member.grant.issued_at_ms, member.grant.id, member.record.sequence, member.text)
+
+
+def _shows(roster: Roster, name: MachineName, member: Member) -> bool:
+    known = roster.records.get(name)
+    return known is not None and _rank(known) >= _rank(member)
+
+
 def _is_newer(new: Member, old: Member) -> bool:
     return (new.grant.issued_at_ms, new.grant.id) > (old.grant.issued_at_ms, old.grant.id)

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
-from pathlib import Path as FilePath
+from pathlib import Path
 
 from spokewire.api.serve import listen
-from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
+from spokewire.errors import Code, InputError
 from spokewire.host import clock, files
 from spokewire.host.firewall import Firewall
 from spokewire.host.identity import Identity, describe_node, load_identity, refresh_record
@@ -17,15 +18,15 @@ from spokewire.host.loops import Ending, keep_small, repeat, run_until_stopped
 from spokewire.host.monitor import watch_changes
 from spokewire.host.watchdog import Watchdog
 from spokewire.network.clones import describe_clone
-from spokewire.network.documents import Member, Report, sign
+from spokewire.network.documents import Member
 from spokewire.network.events import EventCode, SubjectKind
 from spokewire.network.health import Health
 from spokewire.network.names import WireGuardKey, interface_name
 from spokewire.network.roster import Roster
 from spokewire.network.rules import plan_admission
-from spokewire.network.status import State
+from spokewire.network.status import Issue, State
 from spokewire.network.topology import InterfaceSpec, plan_node
-from spokewire.node import clocks, mtu, server
+from spokewire.node import clocks, mtu, reporting, server
 from spokewire.node.board import Board
 from spokewire.node.clocks import ClockWatch
 from spokewire.node.firewall import plan_rules
@@ -33,6 +34,7 @@ from spokewire.node.fixes import Fixes
 from spokewire.node.history import History
 from spokewire.node.pathfinding import Pathfinder
 from spokewire.node.probe import Prober
+from spokewire.node.reporting import Reporter
 from spokewire.node.silence import SilenceWatch
 from spokewire.node.sync import RosterFile, Sync
 from spokewire.node.targets import plan_targets
@@ -42,9 +44,6 @@ from spokewire.node.watched import Watched
 from spokewire.wireguard.tunnel import Repair, Tunnel, load_or_make_key
 
 RECONCILE_INTERVAL_S = 2.0
-REPORT_INTERVAL_S = 2.0
-NODES_PER_REPORT_SECOND = 50
-"""With more nodes each reports less often, so that a hub never verifies more than 50 reports a second."""
 SUMMARY_INTERVAL_S = 60.0
 CLONE = "clone"
 """Under this name the board keeps the issue."""
@@ -55,7 +54,7 @@ MAX_CONNECTIONS = 256
 class Settings:
     """A node's knobs."""
 
-    state_folder: FilePath
+    state_folder: Path
     token: str | None = None
     network: str | None = None
     status_port: int = 8000
@@ -74,8 +73,6 @@ class Node:
         public_key = load_or_make_key(identity.key_file)
         record = refresh_record(identity, describe_node(identity, public_key))
         roster = RosterFile(identity.folder / "roster.json").load(Roster(identity.token.root), clock.wall())
-        self._reported_at: float | None = None
-        """When a hub took a report last, in monotonic seconds."""
         self.interface = interface_name(self._grant.network_name)
         self.tunnel = Tunnel(self.interface, identity.key_file, public_key, self.journal)
         self.firewall = Firewall(self._grant.network_name, self.journal)
@@ -83,14 +80,16 @@ class Node:
         self.transfer = TransferService()
         self.tests = Tests(identity, self.prober, lambda: self.sync.roster, lambda: list(self.sync.clients.values()))
         self.sync = Sync(identity, record, roster, self._roster_changed, self.tests.request, self._hub_found)
-        self.sync.doubled = self._doubled
+        self.sync.doubled, self.sync.judged = self._doubled, self._judge_hub
+        self.reporter = Reporter(identity, board.status, self.sync, lambda: len(self.prober.watched))
         self.history = history
         self.fixes = Fixes(history.note_event)
-        self.silence = SilenceWatch(self.prober, self.tunnel, board, self.fixes, lambda: self._reported_at)
+        self.silence = SilenceWatch(self.prober, self.tunnel, board, self.fixes, lambda: self.reporter.answered_at)
         self._look_again, self._report_now = self.silence.look_again, self.silence.report_now
         self.clocks = ClockWatch(self._grant.name, self.prober, board, self.fixes, lambda: self.sync.told)
         self.path_mtu = mtu.PathMtu(self.prober.service, self.tunnel.lifted, board, self.fixes, self._look_again)
         self.pathfinder = Pathfinder(self._grant, self.prober, self.tunnel)
+        self.pathfinder.found_twins = lambda issue: self._judge_hub("twins", issue)
         self.paths = self.pathfinder.paths
         self.paths.note_event, self.paths.moved, board.find_path = (
             history.note_event,
@@ -171,25 +170,6 @@ class Node:
         for name, echoes in self.prober.take_summaries().items():
             self.history.note_probes(clock.wall(), name, echoes.due, echoes.lost, echoes.rtt_avg_ms, echoes.rtt_max_ms)
 
-    async def report(self) -> None:
-        """Hand our signed status to every hub that we follow."""
-        clients = list(self.sync.clients.values())
-        status = self._board.status()
-        if clients and status.overlay_ip is not None:
-            document = Report(grant=self._identity.token.grant_text, issued_at=int(clock.wall()), status=status)
-            text = sign(document, self._identity.token.grant_key)
-            for client in clients:
-                try:
-                    await client.submit_report(text)
-                    self._reported_at = clock.monotonic()
-                except SpokewireError as error:
-                    if isinstance(error, TemporaryError) or error.code is Code.CLOCK_SKEW:
-                        self.sync.doubt(client)
-                    raise
-        crowd = len(self.prober.watched) / NODES_PER_REPORT_SECOND
-        if crowd > REPORT_INTERVAL_S:
-            await asyncio.sleep(crowd - REPORT_INTERVAL_S)
-
     def parts(self) -> dict[str, Coroutine[object, object, None]]:
         """The loops, by name."""
         note = self._board.report
@@ -204,7 +184,13 @@ class Node:
             "summary": repeat("summary", self.summarise, SUMMARY_INTERVAL_S, report=note("summary")),
             "silence": repeat("silence", self.silence.step, self.silence.wait_s, report=note("silence")),
             "clocks": repeat("clocks", self.clocks.step, clocks.STEP_S, report=note("clocks")),
-            "report": repeat("report", self.report, REPORT_INTERVAL_S, wake=self._report_now, report=lambda _: None),
+            "report": repeat(
+                "report",
+                self.reporter.step,
+                self.reporter.wait_s,
+                wake=self._report_now,
+                report=partial(self._board.turns.note, "report"),
+            ),
             **self.pathfinder.parts(note),
             "tests": self.tests.run(),
             "device": self.watch_device(),
@@ -246,7 +232,9 @@ class Node:
                 self.pathfinder.hub_back(watched.target.peer)
         self._board.judge()
         self._look_again.set()
-        self._report_now.set()
+        if watched.target.is_hub or self.reporter.wait_s() <= reporting.INTERVAL_S:
+            # Of one peer among many everybody would report at once, and the hub would verify it all.
+            self._report_now.set()
 
     def _moved(self, other: Member) -> None:
         """The path of a pair is another now. A stock client announces no handshakes, so that the other hub knows nothing of its session."""
@@ -254,7 +242,6 @@ class Node:
             self.silence.forget(WireGuardKey(other.record.wireguard_key))
         self._to_greet.add(WireGuardKey(other.record.wireguard_key))
         self._look_again.set()
-        self._report_now.set()
 
     def _roster_changed(self, roster: Roster) -> None:
         self._board.roster = roster
@@ -269,6 +256,13 @@ class Node:
             self._board.open_issue(CLONE, describe_clone(self._grant.name, Code(way), clock.wall(), hub.name))
         else:
             self._board.close_issue(CLONE)
+
+    def _judge_hub(self, hub: str, issue: Issue | None) -> None:
+        """What is wrong with what a hub hands out."""
+        if issue is None:
+            self._board.close_issue(f"hub-{hub}")
+        else:
+            self._board.open_issue(f"hub-{hub}", issue)
 
     def _refuse_expired(self, roster: Roster, now: float) -> None:
         if roster.is_revoked(self._grant):

@@ -14,10 +14,12 @@ from spokewire.host.identity import Identity
 from spokewire.host.logs import log
 from spokewire.host.loops import Backoff, repeat
 from spokewire.host.routes import choose_url
+from spokewire.network.claims import Claims, give, hear, judge_claims
 from spokewire.network.clocks import Told
 from spokewire.network.documents import Member
 from spokewire.network.names import MachineName
 from spokewire.network.roster import Merge, Roster, merge
+from spokewire.network.status import Issue
 from spokewire.node.offers import Offers
 
 LONGEST_BACKOFF_S = 1.0
@@ -72,6 +74,8 @@ class Sync:
         self._found = found
         self.doubled: Callable[[Member, str], None] = lambda *_: None
         """Called with what a hub says of another machine with our keys: `grant-in-use`, `machine-copied`, or ""."""
+        self.judged: Callable[[MachineName, Issue | None], None] = lambda *_: None
+        """Called with a hub, and what is wrong with what it hands out."""
         self.told: Told | None = None
         """What a hub said last of the time."""
         self._more_hubs = asyncio.Event()
@@ -91,12 +95,12 @@ class Sync:
                 await self._more_hubs.wait()
                 self._more_hubs.clear()
 
-    def take(self, documents: Iterable[str]) -> None:
+    def take(self, documents: Iterable[str]) -> Merge:
         """Merge documents from anywhere; keep and announce what is new."""
         merged = merge(self.roster, documents, clock.wall())
         _log_refusals(merged)
         if merged.roster is self.roster:
-            return
+            return merged
         self.roster = merged.roster
         self._changed(self.roster)
         self._more_hubs.set()
@@ -105,6 +109,7 @@ class Sync:
         except SpokewireError as error:
             # It is in force; only a restart would not know it, and asks a hub.
             log.warning("roster not stored", code=error.code, error=error.message)
+        return merged
 
     @property
     def me(self) -> Member | None:
@@ -150,9 +155,11 @@ class Sync:
 
     async def _listen(self, client: HubClient) -> None:
         heard, offers = False, Offers(clock.monotonic())
+        claims = self._give(Claims(client.member.name), self._record, "our own record")
         async with aclosing(client.stream_roster()) as lines:
             async for line in lines:
-                self.take(line.documents)
+                merged = self.take(line.documents)
+                claims = hear(claims, line.documents, merged.refusals)
                 if not heard:
                     # A hub speaks when its own tunnel is up: before that a handshake would be lost.
                     heard = True
@@ -161,7 +168,11 @@ class Sync:
                 for request in line.tests:
                     self._test(request, client)
                 offers.hear(line.documents)
-                await self._offer_records(client, offers)
+                claims = await self._offer_records(client, offers, claims)
+                if self.roster.settings is not None and hash(self.roster.settings_text) not in claims.shown:
+                    await self._offer_settings(client)
+                    claims = self._give(claims, self.roster.settings_text, "the settings in force")
+                self.judged(claims.hub, judge_claims(claims, self.roster.documents(), clock.monotonic(), clock.wall()))
 
     async def _offer_settings(self, client: HubClient) -> None:
         """Hand our settings to the hub: one that lost its disk, or was kept in the dark, learns them from us."""
@@ -173,9 +184,12 @@ class Sync:
             if error.code is not Code.DOCUMENT_STALE:
                 raise
 
-    async def _offer_records(self, client: HubClient, offers: Offers) -> None:
+    def _give(self, claims: Claims, text: str, whose: str) -> Claims:
+        return give(claims, text, whose, clock.monotonic())
+
+    async def _offer_records(self, client: HubClient, offers: Offers, claims: Claims) -> Claims:
         """Hand in records that the hub does not tell, though we know them: those of stock clients, of other hubs, and newer ones."""
-        records = (member.text for member in self.roster.members(clock.wall()))
+        records = {member.text: member.name for member in self.roster.members(clock.wall())}
         for text in offers.choose(records, clock.monotonic()):
             try:
                 await client.submit_record(text)
@@ -184,8 +198,11 @@ class Sync:
             except SpokewireError as error:
                 # It is offered again; whether the hub is still there is for its stream to tell.
                 log.info("record not handed in", hub=client.member.name, code=error.code)
-                return
+                return claims
+            else:
+                claims = self._give(claims, text, f"the record of {records[text]}")
             offers.hear([text])
+        return claims
 
     def _find_urls(self) -> list[tuple[str, ...]]:
         """The URLs of each hub: those of its record before those that our token remembers."""

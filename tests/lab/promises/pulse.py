@@ -89,6 +89,8 @@ class Pulse:
     def __init__(self, network: Network, source: str, targets: Mapping[str, str], for_s: float = 3600.0) -> None:
         """`targets`: name to overlay address."""
         self._source = source
+        self.targets = tuple(targets)
+        """Their names."""
         self._log = network.script(source, ASKER, json.dumps(dict(targets)), str(for_s))
         self._begun_at = time.time()
         self._answers: dict[str, list[float]] = {name: [] for name in targets}

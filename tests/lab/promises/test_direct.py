@@ -1,13 +1,12 @@
 """Direct paths: which pairs of NATs let them be, by what the nodes say and by what passes the hub."""
 
-import json
 import time
 
 import pytest
 
 from tests.lab.conftest import MakeNetwork
 from tests.lab.promises.pulse import Pulse, answer
-from tests.lab.world import Network, nodes, wait_until
+from tests.lab.world import Network, nodes
 
 pytestmark = [pytest.mark.lab, pytest.mark.promise]
 

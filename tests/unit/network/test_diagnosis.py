@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from spokewire.network.diagnosis import count_examined, diagnose, judge_exit
+from spokewire.network.evidence import Answer, Evidence, HubEvidence
 from spokewire.network.findings import GUIDES, Examination, Kind
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Answer, Evidence, HubEvidence
 from spokewire.network.status import Issue, State
 from tests.builders import NOW, make_hub_status, make_node_status, make_peer, make_view
 from tests.examined import (

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from spokewire.network.diagnosis import diagnose, judge_exit
+from spokewire.network.evidence import Answer, Evidence, HubEvidence
 from spokewire.network.findings import Finding, Kind, Severity
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Answer, Evidence, HubEvidence
 from spokewire.network.status import Issue, Outcome, RelayStatus
 from tests.builders import NOW, make_hub_status, make_spec, make_view
 from tests.examined import (

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from spokewire.network.diagnosis import MOST_EXPLAINED, diagnose, judge_exit
+from spokewire.network.evidence import Answer, Evidence, HubEvidence
 from spokewire.network.findings import Examination, Kind
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Answer, Evidence, HubEvidence, judge_network
+from spokewire.network.overview import judge_network
 from spokewire.network.spec import ProviderName
 from spokewire.network.status import Issue, State
 from tests.builders import NOW, SPEC_TEXT, make_hub_status, make_node_status, make_peer, make_spec, make_view

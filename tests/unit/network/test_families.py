@@ -3,10 +3,11 @@
 import pytest
 
 from spokewire.errors import Code
+from spokewire.network.evidence import Answer, Evidence, HubEvidence
 from spokewire.network.families import find_mixed, list_names, name_family
 from spokewire.network.issues import list_issues
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Answer, Evidence, HubEvidence, NetworkOverview, judge_network
+from spokewire.network.overview import NetworkOverview, judge_network
 from spokewire.network.status import HubView, State
 from tests.builders import NOW, make_hub_status, make_node_status, make_spec, make_view
 

@@ -20,9 +20,9 @@ BLOCKED = "nftables refuses."
     [
         ([], "", Health(State.CONNECTED, "ready to relay: no node with an agent has joined yet")),
         ([], BLOCKED, Health(State.DISCONNECTED, BLOCKED)),
-        ([HEARD], "", Health(State.CONNECTED, "relaying: echoes come from 1 of 1 nodes")),
+        ([HEARD], "", Health(State.CONNECTED, "relaying")),
         ([HEARD, LATE, SILENT], "", Health(State.CONNECTED, "relaying: echoes come from 2 of 3 nodes")),
-        ([HEARD], BLOCKED, Health(State.DEGRADED, f"{BLOCKED} But relaying: echoes come from 1 of 1 nodes")),
+        ([HEARD], BLOCKED, Health(State.DEGRADED, f"{BLOCKED} It is still relaying")),
         ([SILENT], BLOCKED, Health(State.DISCONNECTED, BLOCKED)),
         ([NEW], BLOCKED, Health(State.DISCONNECTED, BLOCKED)),
         ([SILENT], "", Health(State.DEGRADED, "no echo comes through the tunnel, though node-3 follows its API")),

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from spokewire.network.evidence import Answer, Evidence, HubEvidence, judge_evidence
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Answer, Evidence, HubEvidence, NetworkOverview, judge_evidence, judge_network
+from spokewire.network.overview import NetworkOverview, judge_network
 from spokewire.network.status import Issue, State
 from tests.builders import NOW, SPEC_TEXT, make_hub_status, make_node_status, make_peer, make_spec, make_view
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from spokewire.network.evidence import Answer, Evidence, HubEvidence
 from spokewire.network.names import MachineName
-from spokewire.network.overview import Answer, Evidence, HubEvidence, NetworkOverview, judge_network
+from spokewire.network.overview import NetworkOverview, judge_network
 from spokewire.network.status import NodeStatus, PeerStatus, State
 from spokewire.network.views import Sighting, group_sightings, merge_sightings
 from tests.builders import NOW, SPEC_TEXT, make_hub_status, make_node_status, make_peer, make_spec, make_view
@@ -98,6 +99,10 @@ def test_two_hubs_that_work_are_counted() -> None:
     ("hub_2", "reason"),
     [
         (SILENT, "not connected: hub-2; the nodes go on through hub-1"),
+        (
+            HubEvidence("running", None, make_hub_status("hub-2", State.DEGRADED)),
+            "not connected: hub-2; the nodes go on through hub-1",
+        ),
         (HubEvidence("stopped", None, None), "not connected: hub-2; the nodes go on through hub-1"),
         (HubEvidence(None, None, None), "missing: hub-2"),
     ],
@@ -140,3 +145,33 @@ def test_a_nodes_path_tells_how_its_pairs_go(paths: list[str], path: str, rtt_ms
     peers = [make_peer(f"node-{number}", path=path) for number, path in enumerate(paths, 2)]
     node = judge(node_1=words("node-1", peers=peers)).nodes[0]
     assert (node.path, node.rtt_ms) == (path, rtt_ms)
+
+
+def test_a_hub_tells_how_many_pairs_go_through_it_and_whether_it_has_drained() -> None:
+    spec = make_spec(SPEC_TEXT + "[[hubs]]\nname = 'hub-2'\ndrain = true\n")
+
+    def told(path: str) -> dict[str, NodeStatus]:
+        peers = {
+            n: [make_peer(o, path=path if "node-3" in (n, o) else "via hub-1") for o in NAMES if o != n] for n in NAMES
+        }
+        return {name: words(name, peers=peers[name]) for name in NAMES}
+
+    def look(path: str) -> list[tuple[int | None, bool, str]]:
+        hubs = {
+            MachineName(name): HubEvidence("running", None, make_hub_status(name, reason="relaying"))
+            for name in ("hub-1", "hub-2")
+        }
+        nodes = {
+            MachineName(name): Evidence("running", make_view(name), said, Answer.OK, said)
+            for name, said in told(path).items()
+        }
+        return [(hub.pairs, hub.drain, hub.reason) for hub in judge_network(spec, hubs, nodes).hubs]
+
+    assert look("via hub-2") == [
+        (1, False, "relaying; carries 1 pair"),
+        (2, True, "relaying; it drains: 2 pairs still to move"),
+    ]
+    assert look("via hub-1") == [
+        (3, False, "relaying; carries 3 pairs"),
+        (0, True, "relaying; it drains: nothing goes through it any more"),
+    ]
