@@ -176,7 +176,7 @@ class Node:
         """The loops, by name."""
         note = self._board.report
         return {
-            "sync": self.sync.run(note("sync", turns=False)),
+            "sync": self.sync.run(partial(note, turns=False)),
             "reconcile": repeat(
                 "reconcile", self.reconcile, RECONCILE_INTERVAL_S, wake=self._look_again, report=note("reconcile")
             ),
