@@ -26,10 +26,12 @@ def test_the_demo_proves_three_nodes_says_what_it_shows_and_leaves_nothing(make_
         outcome = network.run("demo")
         measured("demo", outcome.seconds)
     assert "6 of 6 pairs proved their traffic: UDP echo, TCP, checksum." in outcome.out
-    for step in ("1. A lab", "2. Deploy", "3. Status", "4. Proof", "5. What the hub sees", "6. Removal"):
+    steps = ("1. A lab", "2. Deploy", "3. Status", "4. Proof", "5. What the hub sees", "6. A hub dies", "7. Removal")
+    for step in steps:
         assert step in outcome.out
     assert "node-1 told node-2 a sentence 20 times; node-2 read it 20 times." in outcome.out
     assert "none of them showed it: it saw only ciphertext" in outcome.out
+    assert "none arrived, then they came through another hub." in outcome.out
     assert "Nothing is left" in outcome.out
 
 

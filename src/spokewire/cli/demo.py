@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STAGE = "SPOKEWIRE_DEMO_STAGE"
 PREFIX = "spokewire-demo-"
 NODES = 3
-HUBS = 1
+HUBS = 2
 MOST_HUBS = 10
 FEWEST = 2
 """A proof needs a pair."""

@@ -80,6 +80,8 @@ class Sync:
         """Called with a hub, and what is wrong with what it hands out."""
         self.told: Told | None = None
         """What a hub said last of the time."""
+        self._names: dict[tuple[str, ...], MachineName] = {}
+        """Whose each URL was when we called it."""
         self._more_hubs = asyncio.Event()
         self._followed_until: float | None = None
         self._scopes: dict[tuple[str, ...], asyncio.Timeout] = {}
@@ -97,7 +99,8 @@ class Sync:
                     note(f"sync {urls[0]}")(None)
                 for urls in wanted:
                     if urls not in followed:
-                        task = self._follow(urls, note(f"sync {urls[0]}"))
+                        report = self._tell_remembered(urls, note(f"sync {urls[0]}"))
+                        task = self._follow(urls, report)
                         followed[urls] = group.create_task(task, name=f"sync {urls[0]}")
                 await self._more_hubs.wait()
 
@@ -152,6 +155,7 @@ class Sync:
                 self.told = client.told
                 log.info("following hub", hub=client.member.name)
                 self.take([client.member.text])
+                self._names[urls] = client.member.name
                 try:
                     async with asyncio.timeout(None) as self._scopes[urls]:
                         self.clients[urls] = client
@@ -219,12 +223,24 @@ class Sync:
         return claims
 
     def _find_urls(self) -> list[tuple[str, ...]]:
-        """The URLs of each hub: those of its record; and those that our token remembers, while no hub that is known answers."""
-        known = [urls for hub in self.roster.hubs(clock.wall()) if (urls := hub.record.api_urls)]
-        if any(urls in self.clients for urls in known):
-            return known
-        named = {url for urls in known for url in urls}
-        return known + [urls for urls in self._identity.token.hub_urls if urls and named.isdisjoint(urls)]
+        """The URLs of each hub: those of its record, and those that our token remembers, but not those of hubs that have left."""
+        hubs = self.roster.hubs(clock.wall())
+        known = [hub.record.api_urls for hub in hubs if hub.record.api_urls]
+        named, names = {url for urls in known for url in urls}, {hub.name for hub in hubs}
+        remembered = [urls for urls in self._identity.token.hub_urls if urls and named.isdisjoint(urls)]
+        return known + [urls for urls in remembered if self._names.get(urls) in names | {None}]
+
+    def _tell_remembered(self, urls: tuple[str, ...], report: Report) -> Report:
+        """Of a URL that only our token remembers nothing is told while a hub answers: that one may be long gone."""
+
+        def tell(error: SpokewireError | None) -> None:
+            others = [known for known in self.clients if known != urls]
+            report(error if error is None or not others or self._is_known(urls) else None)
+
+        return tell
+
+    def _is_known(self, urls: tuple[str, ...]) -> bool:
+        return any(urls == hub.record.api_urls for hub in self.roster.hubs(clock.wall()))
 
 
 def _log_refusals(merged: Merge) -> None:
