@@ -22,6 +22,8 @@ from spokewire.network.roster import Merge, Roster, merge
 from spokewire.network.status import Issue
 from spokewire.node.offers import Offers
 
+Report = Callable[[SpokewireError | None], None]
+
 LONGEST_BACKOFF_S = 1.0
 """A hub that comes back is found again within a second or so; to one that is away, a try a second costs nothing."""
 
@@ -83,17 +85,21 @@ class Sync:
         self._scopes: dict[tuple[str, ...], asyncio.Timeout] = {}
         """What ends each stream."""
 
-    async def run(self, report: Callable[[SpokewireError | None], None]) -> None:
-        """Follow every hub that is known, and those that become known."""
-        followed: set[str] = set()
+    async def run(self, note: Callable[[str], Report]) -> None:
+        """Follow every hub that is known, those that become known, and none that has left. `note` makes the callback by which one tells how it goes."""
+        followed: dict[tuple[str, ...], asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
             while True:
-                for urls in self._find_urls():
-                    if followed.isdisjoint(urls):
-                        followed |= set(urls)
-                        group.create_task(self._follow(urls, report), name=f"sync {urls[0]}")
-                await self._more_hubs.wait()
                 self._more_hubs.clear()
+                wanted = self._find_urls()
+                for urls in [urls for urls in followed if urls not in wanted]:
+                    followed.pop(urls).cancel()
+                    note(f"sync {urls[0]}")(None)
+                for urls in wanted:
+                    if urls not in followed:
+                        task = self._follow(urls, note(f"sync {urls[0]}"))
+                        followed[urls] = group.create_task(task, name=f"sync {urls[0]}")
+                await self._more_hubs.wait()
 
     def take(self, documents: Iterable[str]) -> Merge:
         """Merge documents from anywhere; keep and announce what is new."""
@@ -130,7 +136,13 @@ class Sync:
             if known is client:
                 self._scopes[urls].reschedule(asyncio.get_running_loop().time())
 
-    async def _follow(self, urls: tuple[str, ...], report: Callable[[SpokewireError | None], None]) -> None:
+    def doubt_hub(self, name: str) -> None:
+        """The same for a hub whose echoes stay away."""
+        for client in list(self.clients.values()):
+            if client.member.name == name:
+                self.doubt(client)
+
+    async def _follow(self, urls: tuple[str, ...], report: Report) -> None:
         async def step() -> None:
             url = choose_url(urls)
             async with connect(url, self._caller) as client:
@@ -143,11 +155,13 @@ class Sync:
                 try:
                     async with asyncio.timeout(None) as self._scopes[urls]:
                         self.clients[urls] = client
+                        self._more_hubs.set()
                         await self._listen(client)
                 except TimeoutError:
                     log.info("stream given up", hub=client.member.name)
                 finally:
                     self.clients.pop(urls, None)
+                    self._more_hubs.set()
                     self._followed_until = clock.monotonic()
             raise TemporaryError(Code.API_UNREACHABLE, f"{url} ended the roster stream.")
 
@@ -205,9 +219,12 @@ class Sync:
         return claims
 
     def _find_urls(self) -> list[tuple[str, ...]]:
-        """The URLs of each hub: those of its record before those that our token remembers."""
-        known = [hub.record.api_urls for hub in self.roster.hubs(clock.wall())]
-        return [urls for urls in [*known, *self._identity.token.hub_urls] if urls]
+        """The URLs of each hub: those of its record; and those that our token remembers, while no hub that is known answers."""
+        known = [urls for hub in self.roster.hubs(clock.wall()) if (urls := hub.record.api_urls)]
+        if any(urls in self.clients for urls in known):
+            return known
+        named = {url for urls in known for url in urls}
+        return known + [urls for urls in self._identity.token.hub_urls if urls and named.isdisjoint(urls)]
 
 
 def _log_refusals(merged: Merge) -> None:
