@@ -141,11 +141,16 @@ def judge_entry(
 
 
 def _judge_path(world: World, node: str, other: str, path: str, at: float) -> float:
-    """A hub is reached directly; a peer by the hub at whose endpoint WireGuard itself has it."""
+    """A hub is reached directly; a peer by the hub at whose endpoint WireGuard itself has it.
+
+    While the other end's agent does not run, its WireGuard may go on sending by a hub that this end has left for want of echoes, and take the endpoint
+    back with every packet (docs/high-availability.md, limits): of that time nothing is asked.
+    """
     if other in world.hubs:
         return 0.0 if path == "direct" else FLAT
     hub = path.removeprefix("via ")
-    return world.paths[node, other].wrong_s(at, hub) if hub in world.hubs else FLAT
+    wrong_s = world.paths[node, other].wrong_s(at, hub) if hub in world.hubs else FLAT
+    return min(wrong_s, world.up_s(other, at))
 
 
 def judge_age(subject: str, at: float, age_s: float | None, alive_s: float, silent_s: float) -> Finding:
