@@ -24,8 +24,8 @@ unit: setup-test
 	$(BIN)/python -m pytest -q tests -m "not lab and not prometheus and not soak and not long and not docker" -n 2 --dist loadfile
 
 lab: setup-test  ## The tests that build real networks in namespaces
-	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m "lab and not alone" -n 2 --dist loadfile
-	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m "lab and alone"
+	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m "lab and not alone and not long" -n 2 --dist loadfile
+	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m "lab and alone and not long"
 
 fix: setup-test  ## Format, and fix what can be fixed
 	$(BIN)/ruff format

@@ -134,7 +134,15 @@ def find_victim(network: Network) -> str:
     return found.pop().removeprefix("via ")
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=["off", "black-holed", "one-sided", "relay-dead"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(FAULTS[0], id="off"),
+        pytest.param(FAULTS[1], id="black-holed", marks=pytest.mark.long),
+        pytest.param(FAULTS[2], id="one-sided"),
+        pytest.param(FAULTS[3], id="relay-dead", marks=pytest.mark.long),
+    ],
+)
 def test_pairs_in_use_and_idle_ones_go_on_through_the_other_hub(
     network: Network, fair: Paths, in_use: Pulse, flow: Flow, record_property: Record, fault: Fault
 ) -> None:

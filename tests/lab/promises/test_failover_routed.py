@@ -33,7 +33,7 @@ def in_use(network: Network) -> Pulse:
     return pulse
 
 
-@pytest.mark.parametrize("victim", ["hub-1", "hub-2"])
+@pytest.mark.parametrize("victim", [pytest.param("hub-1", marks=pytest.mark.long), "hub-2"])
 def test_all_pairs_go_on_through_the_other_hub(
     network: Network, in_use: Pulse, record_property: Record, victim: str
 ) -> None:

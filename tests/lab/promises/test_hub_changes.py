@@ -60,6 +60,7 @@ def test_draining_a_hub_moves_everything_away_and_loses_nothing(
     keep_word(record_property, "a hub drains, and is taken back", "no packet lost", measured, is_kept=is_kept)
 
 
+@pytest.mark.long
 def test_a_hub_is_added_drained_and_removed_while_traffic_flows(
     network: Network, flows: list[Flow], record_property: Record
 ) -> None:
