@@ -35,8 +35,8 @@ CALLER_SILENT_S = 2.5
 """How long a hub hears no echo of a node that is alive before it forgets what it knows of it: some eight echoes were lost by then."""
 SPOKE_S = 1.5
 """A report that comes so long after the last echo was sent by an agent that runs, and echoes: it is the tunnel that is silent."""
-COUNT_S = 1.5
-"""So long before a handshake is due we begin to count what arrives."""
+COUNT_S = 2.0
+"""So long before a handshake is due we begin to count what arrives: a path is left sooner than that (network/paths.py), and is not where packets arrive."""
 SETTLED_S = 0.5
 """What is counted so soon after the last sign of life may have come before it."""
 HANDSHAKE_BYTES = 148 + 92
@@ -83,6 +83,11 @@ class Peer:
     is_hub: bool
     calls: bool
     silence: Silence
+
+
+def is_agent_away(silence: Silence, since: float, now: float) -> bool:
+    """Whether packets of a machine arrive of which nothing has been heard `since`: its WireGuard lives, and its agent does not."""
+    return silence.heard_at < since and silence.flowed_at is not None and now - silence.flowed_at < SILENT_S
 
 
 def calls_first(mine: int, theirs: int) -> bool:

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
+from tests.lab import breakage
 from tests.lab.conftest import MakeNetwork
-from tests.lab.promises.failover import ADDRESS, share, wait_for_hubs
+from tests.lab.promises.failover import ADDRESS, count_moves, share, wait_for_hubs
 from tests.lab.promises.promise import Record, keep_word
 from tests.lab.traffic import Flow
 from tests.lab.world import Network, hub, nodes, wait_until
@@ -14,6 +15,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.promise]
 
 MOVES_S = 60.0
 SETTLES_S = 20.0
+AWAY_S = 8.0
 TABLES = (hub("hub-2"), nodes(count=3))
 
 
@@ -58,6 +60,21 @@ def test_draining_a_hub_moves_everything_away_and_loses_nothing(
     measured = f"{told}; all had moved {moved_s:.1f} s after the command began; taken back into use: {back}"
     is_kept = told.startswith("0 ") and back.startswith("0 ")
     keep_word(record_property, "a hub drains, and is taken back", "no packet lost", measured, is_kept=is_kept)
+
+
+def test_a_node_whose_agent_is_away_is_left_where_its_packets_arrive(
+    network: Network, flows: list[Flow], record_property: Record
+) -> None:
+    """Its WireGuard goes on, and announces nothing to other hubs: to move its pairs would be the one thing that could lose packets."""
+    since = time.time()
+    breakage.kill_daemon(network, "node-2")
+    time.sleep(AWAY_S)
+    moves = count_moves(network, since, "node-1")
+    breakage.start_daemon(network, "node-2")
+    wait_until(lambda: network.status()["state"] == "connected", 40, "the agent is back")
+    measured = f"{lost_since(flows, since)}; pairs moved meanwhile: {moves}"
+    is_kept = measured.startswith("0 ") and not moves
+    keep_word(record_property, "an agent is away, two hubs", "no packet lost, no pair moved", measured, is_kept=is_kept)
 
 
 @pytest.mark.long

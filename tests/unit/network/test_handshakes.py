@@ -20,6 +20,7 @@ from spokewire.network.handshakes import (
     count,
     count_caller,
     hear,
+    is_agent_away,
     note_arrivals,
 )
 from spokewire.network.names import WireGuardKey
@@ -202,3 +203,14 @@ def test_a_hub_takes_a_crowd_a_few_at_a_time_those_tried_least_first() -> None:
     fresh = [Caller(WireGuardKey(f"fresh-{i}"), None, 10.0, 99.0) for i in range(MOST_AT_ONCE - 1)]
     chosen = choose_renewals([*tried, *fresh], 100.0)
     assert chosen == [*(caller.key for caller in fresh), tried[0].key]
+
+
+@pytest.mark.parametrize(
+    ("heard_at", "flowed_at", "away"),
+    [(97.0, 99.5, True), (97.0, None, False), (97.0, 97.4, False), (98.5, 99.5, False)],
+    ids=["packets arrive, echoes do not", "nothing arrives", "nothing has arrived for a while", "its echoes arrive"],
+)
+def test_an_agent_is_away_when_packets_arrive_of_a_machine_that_echoes_nothing(
+    heard_at: float, flowed_at: float | None, away: bool
+) -> None:
+    assert is_agent_away(Silence(heard_at, flowed_at=flowed_at), 98.0, 100.0) is away
