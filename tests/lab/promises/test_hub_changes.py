@@ -114,5 +114,3 @@ def watch_flapping(network: Network, for_s: float, record_property: Record) -> N
     mend(network, "node-1")
     fault = f"10 % loss each way at one node for {for_s / 60:.2g} minutes"
     keep_word(record_property, fault, "no pair changes its path", f"{moves} changes", is_kept=moves == 0)
-
-
