@@ -2,8 +2,9 @@
 #
 #   docker buildx build --platform linux/amd64,linux/arm64 .
 #
-# The base is pinned by the digest of Debian's index for all architectures (bookworm-20260824-slim). The digest is taken from other projects' pins of that tag, not looked
-# up by us. To refresh it: `docker buildx imagetools inspect debian:bookworm-slim` prints the digest of the newest one.
+# BASE names the base by digest. A release looks the digest of Debian's newest bookworm-slim up and passes it (.github/workflows/release.yml); the image's provenance and
+# the summary of that run have it. The default here, for builds by hand, is the index for all architectures of bookworm-20260824-slim: taken from other projects' pins of
+# that tag, not looked up by us. `docker buildx imagetools inspect debian:bookworm-slim` prints the newest one.
 # Where no registry is reachable, tools/image builds on a base of its own.
 ARG BASE=debian:bookworm-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171
 # Where the wheel is built and the locked packages are fetched; nothing of it but /opt/spokewire gets into the image.

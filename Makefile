@@ -37,8 +37,9 @@ bench: setup-test  ## Measure; prints the tables of docs/benchmarks.md
 bench-relay: setup-bench  ## Measure the sealed relay beside its rivals (20 minutes); QUICK=1: one short round
 	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench.relay $(if $(QUICK),--quick)
 
-bench-failover: setup-bench  ## A relay is cut: how long nothing flows, beside Nebula and plain WireGuard (ten minutes)
+bench-failover: setup-bench  ## A relay is cut: how long nothing flows, beside Nebula and plain WireGuard; and when 200 light nodes lose a hub (ten minutes)
 	PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench.failover
+	$(BIN)/python -m bench.crowd
 
 bench-kernel: setup-bench  ## Sealed beside routed with in-kernel WireGuard, in an emulated VM (minutes)
 	tools/kernel-vm tools/kernel-bench 2400

@@ -43,6 +43,8 @@ class Code(StrEnum):
     DOCUMENT_TOO_LARGE = "document-too-large"
     FORBIDDEN = "forbidden"
     GRANT_IN_USE = "grant-in-use"
+    HUB_MISLEADS = "hub-misleads"
+    HUB_WITHHOLDS = "hub-withholds"
     INTERNAL = "internal"
     KEY_FILE = "key-file"
     LAB_FAILED = "lab-failed"
@@ -75,6 +77,7 @@ class Code(StrEnum):
     TOOL_MISSING = "tool-missing"
     TOO_LARGE = "too-large"
     TUNNEL_SILENT = "tunnel-silent"
+    VARIABLE_MISSING = "variable-missing"
 
 
 HTTP_STATUS: dict[Code, int] = {

@@ -150,12 +150,17 @@ TROUBLES = {
     ),
     "no such guest": Trouble(
         edit('provider = "phala"', 'provider = "phala"\nos_image = "dstack-9.9.9"'),
-        "no-capacity",
-        "no host offers the image dstack-9.9.9",
-        "",
-        (HUB,),
-        "node-1",
+        "spec-invalid",
+        "cannot make what the spec says",
+        "nothing was made",
     ),
+    "no such place": Trouble(
+        edit('provider = "phala"', 'provider = "phala"\nregions = ["us-west-1", "mars-1"]'),
+        "spec-invalid",
+        "cannot make what the spec says",
+        "nothing was made",
+    ),
+    "no such region": Trouble(edit('["fra1"]', '["fra1", "mars1"]'), "cloud-refused", "no region 'mars1'", "It has:"),
     "no such type": Trouble(
         edit('provider = "phala"', 'provider = "phala"\ninstance_types = ["tdx.huge"]'),
         "spec-invalid",

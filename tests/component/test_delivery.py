@@ -101,6 +101,28 @@ def test_new_settings_are_signed_once_for_all_hubs_and_a_removed_hub_is_told_too
     asyncio.run(scenario())
 
 
+def test_a_hub_drains_while_it_is_made_anew_and_carries_its_share_again_afterwards(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with two_hubs(tmp_path) as (one, two, operator):
+            delivery = Delivery(operator, one.network.root, {}, [], renew=True)
+            assert not delivery.can_spare(MachineName("hub-2"))
+            await settle(delivery, operator)
+            assert delivery.can_spare(MachineName("hub-2"))
+            first = one.membership.roster.version
+            await delivery.drain([MachineName("hub-2")])
+            for hub in (one, two):
+                assert hub.membership.roster.settings is not None
+                assert hub.membership.roster.settings.policy("hub-2").drain
+                assert not hub.membership.roster.settings.policy("hub-1").drain
+            await delivery.drain(())
+            for hub in (one, two):
+                assert hub.membership.roster.settings is not None
+                assert hub.membership.roster.settings.hubs == {}
+                assert hub.membership.roster.version > first + 1
+
+    asyncio.run(scenario())
+
+
 def test_a_hub_that_answers_alone_and_knows_nothing_does_not_make_a_revocation_forgotten(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with two_hubs(tmp_path) as (one, _, _):

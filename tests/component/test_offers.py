@@ -38,7 +38,7 @@ def test_a_hub_that_lost_its_documents_learns_a_stock_clients_and_another_hubs_r
         async with serve_hub(tmp_path / "hub", network, keepalive_s=0.2) as hub:
             known = [network.settings(2, revoked), phone.record(2), gone, revoked.record()]
             sync = follow(tmp_path / "node", network, node, hub, known)
-            async with running(sync.run(lambda _: None)), asyncio.timeout(DEADLINE_S):
+            async with running(sync.run(lambda _: lambda _: None)), asyncio.timeout(DEADLINE_S):
                 while not {phone.record(2), gone} <= set(hub.membership.roster.documents()):
                     hub.membership.changed.clear()
                     await hub.membership.changed.wait()

@@ -1,17 +1,22 @@
 """What the operator keeps, and the edits of spokewire.toml."""
 
 import json
+import re
 import stat
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from spokewire.cli.main import run
 from spokewire.deploy.editor import TEMPLATE, add_node, load_spec, remove_node
 from spokewire.deploy.keeper import Keeper, State, make_token, mint
+from spokewire.deploy.templates import fill_release, write_cloud_spec
 from spokewire.errors import Code, InputError, PermanentError, TemporaryError
 from spokewire.host import clock
+from spokewire.network.cloudspec import CvmSpec
 from spokewire.network.names import MachineName
+from spokewire.network.specfile import parse_spec
 from spokewire.network.token import parse_token
 from tests.component.made import Network
 
@@ -60,6 +65,55 @@ def test_an_added_node_comes_last_and_every_comment_stays(spec: Path) -> None:
     assert names(spec)[-3:] == ["laptop", "phone", "extra"]
     assert comments(spec.read_text()) == comments(SPEC)
     assert spec.read_text().startswith(SPEC.rstrip("\n"))
+
+
+CLOUD_NODES = """
+[release]
+image = "registry.example.com/spokewire@sha256:%s"
+
+[[nodes]]
+name = "shop"
+count = 2
+provider = "phala"
+tags = ["web"]
+instance_types = ["tdx.medium", "tdx.large"]  # in this order
+disk_gb = 40
+compose = "docker-compose.yml"
+environment = ["DB_PASSWORD"]
+""" % ("a" * 64)
+
+
+def test_a_node_on_phala_is_added_like_the_first_one_there_but_for_its_tags(spec: Path) -> None:
+    spec.write_text(SPEC + CLOUD_NODES)
+    added = add_node(spec, "shop-9", "phala", None)
+    assert added.find("shop-9").cvm == added.find("shop-1").cvm
+    assert added.find("shop-9").tags == ()
+    assert comments(spec.read_text()) == comments(SPEC + CLOUD_NODES)
+    laptop = add_node(spec, "tablet", "host", None)
+    assert laptop.find("tablet").cvm is None
+
+
+def test_the_first_node_on_phala_is_added_with_the_defaults(spec: Path) -> None:
+    spec.write_text(SPEC + CLOUD_NODES.partition("[[nodes]]")[0])
+    assert add_node(spec, "shop", "phala", None).find("shop").cvm == CvmSpec()
+
+
+def test_the_spec_for_both_clouds_lacks_only_the_release_and_everything_that_it_offers_is_accepted() -> None:
+    text = write_cloud_spec("shop", "0.1.0")
+    with pytest.raises(InputError) as unfilled:
+        parse_spec(text)
+    assert [fault.place for fault in unfilled.value.faults] == [
+        "release.wheel",
+        "release.wheel_sha256",
+        "release.image",
+    ]
+    plain = parse_spec(fill_release(text))
+    assert [machine.provider for machine in plain.machines] == ["digitalocean", "phala", "phala", "phala"]
+    everything = re.sub(r"^# (?=\w+ = |\[\[)", "", text, flags=re.MULTILINE)
+    assert [machine.name for machine in parse_spec(everything).machines][-1] == "laptop"
+    cvm = parse_spec(everything).nodes[0].cvm
+    assert cvm is not None
+    assert (cvm.compose, cvm.environment, cvm.env_file) == ("docker-compose.yml", ("DB_PASSWORD",), "secrets.env")
 
 
 def test_a_node_can_be_added_to_a_spec_that_has_none(tmp_path: Path) -> None:
@@ -180,3 +234,16 @@ def test_two_commands_cannot_change_the_network_at_once(spec: Path) -> None:
     first.release()
     second.acquire()
     second.release()
+
+
+def test_init_for_the_clouds_says_what_is_left_to_fill_in_and_nothing_is_made_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "spokewire.toml"
+    assert run(["init", "shop", "--clouds", "--config", str(path)]) == 0
+    assert "fill in [release]" in capsys.readouterr().out
+    assert run(["deploy", "--json", "--config", str(path)]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert {fault["place"] for fault in error["faults"]} == {"release.wheel", "release.wheel_sha256", "release.image"}
+    assert run(["init", "--provider", "phala", "--config", str(tmp_path / "other.toml")]) == 2
+    assert "--clouds" in capsys.readouterr().err

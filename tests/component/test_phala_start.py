@@ -2,7 +2,7 @@
 
 import pytest
 
-from spokewire.errors import SpokewireError, TemporaryError
+from spokewire.errors import Code, SpokewireError, TemporaryError
 from tests.component.phala import Cloud
 
 
@@ -72,6 +72,26 @@ def test_a_deletion_that_never_ends_does_not_hold_the_command_for_ever(cloud: Cl
     cloud.emulator.switches.starting_never_ends_on = cloud.emulator.switches.deletion_never_ends_on = {18}
     begun = cloud.clock.now
     error = refusal(cloud)
-    assert "name is still taken" in error.message
+    (cvm,) = cloud.emulator.living()
+    assert error.code is Code.NAME_TAKEN
+    assert error.message == (
+        "on prod9 it was still starting after 10 minutes (requesting app keys); the CVM spokewire-demo-node-1 on prod9 "
+        f"(id {cvm.uuid}) is still being deleted after 3 minutes and keeps its name, so no other host can be tried."
+    )
+    assert "may cost money" in error.hint
+    assert "another name" in error.hint
     assert cloud.clock.now - begun < 1200
     assert cloud.commits == 1
+
+
+def test_a_deletion_that_never_ends_holds_up_no_other_node_and_its_name_is_free_once_it_is_gone(cloud: Cloud) -> None:
+    cloud.emulator.switches.starting_never_ends_on = cloud.emulator.switches.deletion_never_ends_on = {18}
+    refusal(cloud)
+    cloud.emulator.hosts[0].slots = 0
+    cloud.create("node-2")
+    again = refusal(cloud)
+    assert "is still being deleted after 3 minutes" in again.message
+    assert len(cloud.provider().observe()) == 1
+    cloud.emulator.switches.deletion_never_ends_on = set()
+    cloud.create()
+    assert sorted(cloud.placed.values()) == ["prod5", "prod7"]

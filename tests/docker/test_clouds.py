@@ -9,11 +9,11 @@ import pytest
 from spokewire.cloud.cloud_init import HubBoot, write_user_data
 from spokewire.cloud.phala.compose import Marker, join_agent
 from spokewire.lab.world import INTERNET
-from tests.docker.conftest import Release
 from tests.docker.cvms import DockerCvms
 from tests.docker.droplets import BARE, DockerDroplets
 from tests.docker.engine import FOLDER
 from tests.docker.internet import FIRST_CONTAINER, OPERATOR, Internet
+from tests.docker.machinery import Release
 from tests.docker.operator import Operator
 from tests.docker.registry import Shelf
 from tests.emulators.machines import CvmBackend, DropletBackend
@@ -21,6 +21,7 @@ from tests.lab.world import measured, wait_until
 
 pytestmark = pytest.mark.docker
 
+SECRET = "correct horse battery staple"
 HUB = str(INTERNET.network[FIRST_CONTAINER])
 APP = """\
 services:
@@ -29,6 +30,7 @@ services:
     entrypoint: ["sleep", "100000"]
     environment:
       GREETING: "yes"
+      PASSWORD: ${{DB_PASSWORD}}
     healthcheck: {{disable: true}}
 """
 
@@ -41,23 +43,17 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(
-    internet: Internet, release: Release, droplet_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Made]:
+def made(internet: Internet, release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     operator = Operator(internet, tmp_path_factory.mktemp("operator") / "home", HUB, nodes=2)
-    index = (
-        f"[global]\nno-index = true\nfind-links = {release.url}/wheels/\ncert = /etc/ssl/certs/ca-certificates.crt\n"
-    )
-    droplets = DockerDroplets(internet, {**droplet_files, "/etc/pip.conf": index})
+    droplets = DockerDroplets(internet, release.droplet_files)
     cvms = DockerCvms(internet, release.authority.ca_file)
     try:
         assert droplets.boot("hub-1", boot_text(operator, release)) == HUB
         measured("a droplet, from its boot to the hub's first answer", operator.wait(f"https://{HUB}/healthz"))
-        text = join_agent(
-            APP.format(image=release.image), "docker-compose.yml", release.image, Marker("demo", operator.root_key())
-        )
+        marker, file = Marker("demo", operator.root_key()), "docker-compose.yml"
+        text = join_agent(APP.format(image=release.image), file, release.image, marker, ("DB_PASSWORD",))
         for name in ("node-1", "node-2"):
-            cvms.boot(name, text, {"SPOKEWIRE_TOKEN": operator.token(name)})
+            cvms.boot(name, text, {"SPOKEWIRE_TOKEN": operator.token(name), "DB_PASSWORD": SECRET})
         for name in ("node-1", "node-2"):
             cvms.wait(name)
         operator.deploy()
@@ -99,6 +95,19 @@ def test_the_users_own_service_runs_beside_the_agent_and_keeps_its_settings(made
     host = made.cvms.host("node-1")
     app = host.docker("ps", "--quiet", "--filter", "label=com.docker.compose.service=app")
     assert host.docker("exec", app, "printenv", "GREETING") == "yes"
+    assert host.docker("exec", app, "printenv", "PASSWORD") == SECRET
+    agent = host.docker("ps", "--quiet", "--filter", "label=com.docker.compose.service=spokewire")
+    assert SECRET not in host.docker("inspect", agent)
+
+
+def test_what_the_hub_installed_beside_the_wheel_is_what_the_wheel_names(made: Made) -> None:
+    python = "/opt/spokewire/.venv/bin/python"
+    locked = "/opt/spokewire/.venv/lib/python3*/site-packages/spokewire/locked.txt"
+    wanted = set(made.droplets.run("hub-1", "sh", "-c", f"grep -o '^[a-z0-9-]*==[0-9.]*' {locked}").split())
+    frozen = made.droplets.run("hub-1", python, "-m", "pip", "list", "--format", "freeze").lower().replace("_", "-")
+    ours = {line for line in frozen.split() if line.partition("==")[0] not in ("pip", "setuptools", "spokewire")}
+    assert len(ours) > 20
+    assert ours <= wanted
 
 
 def test_a_confidential_machine_that_is_restarted_is_the_same_machine(made: Made) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from spokewire.network.spec import Nat
-from tests.docker.conftest import Release
 from tests.docker.engine import IMAGE, REPOSITORY, docker
 from tests.docker.host import DockerHost
 from tests.docker.internet import Internet
+from tests.docker.machinery import Release
 from tests.docker.operator import Operator
 from tests.lab.world import measured
 

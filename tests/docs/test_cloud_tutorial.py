@@ -36,11 +36,9 @@ def test_the_tutorial_of_the_clouds_does_what_it_shows(tmp_path_factory: pytest.
 
 def run(clouds: Clouds, command: str) -> subprocess.CompletedProcess[str]:
     """Run a line of the page in a shell at the operator's place."""
-    prefix = clouds.command()
-    shell = [*prefix[: prefix.index(sys.executable)], "bash", "-c", command]
     path = f"{Path(sys.executable).parent}:{clouds.environment['PATH']}"
     return subprocess.run(
-        shell,
+        clouds.place("bash", "-c", command),
         cwd=clouds.folder,
         env=clouds.environment | {"PATH": path},
         stdin=subprocess.DEVNULL,

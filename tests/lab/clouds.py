@@ -95,10 +95,14 @@ class Clouds:
         self.spec.write_text(make_spec(self.machinery.release, nodes, *tables))
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line of one of our commands at the operator's place, with the operator's resolver."""
+        """The command line of one of our commands at the operator's place."""
+        return self.place(sys.executable, "-m", "spokewire", *arguments)
+
+    def place(self, *words: str) -> list[str]:
+        """A command line, carried out at the operator's place with the operator's resolver."""
         bind = 'mount --bind "$0" /etc/hosts && exec "$@"'
         alone = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", bind, str(self.names)]
-        return [*self.internet.cables, *alone, sys.executable, "-m", "spokewire", *arguments]
+        return [*self.internet.cables, *alone, *words]
 
     def run(self, *arguments: str, expect: int | None = 0, limit_s: float = 180, folder: Path | None = None) -> Outcome:
         """Run a command to its end; it must end with the expected exit status (None: any)."""
@@ -231,6 +235,7 @@ def open_clouds(
     With `beside_lab` it is that of the network's own lab, for networks that have machines there too; or it is one that exists.
     """
     if os.geteuid() != 0:
+        assert not os.environ.get("CI"), "CI must run these tests as root"
         pytest.skip("only root can put the emulators into a lab's internet")
     operator = folder / "operator"
     operator.mkdir()

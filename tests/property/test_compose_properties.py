@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spokewire.cloud.phala.compose import MAX_BYTES, SERVICE, VOLUME, Marker, join_agent, read_marker
+from spokewire.cloud.phala.compose import MAX_BYTES, NAMES, SERVICE, VOLUME, Marker, join_agent, read_marker
+from spokewire.cloud.phala.variables import find_used
 from spokewire.errors import Code, InputError
 from tests.builders import attempt
 from tests.property.strategies import hostile_text, mutations
@@ -47,8 +49,23 @@ documents = st.fixed_dictionaries(
 )
 
 
-def join(text: str) -> str:
-    return join_agent(text, "compose.yml", "image@sha256:0", MARKER)
+def join(text: str, variables: tuple[str, ...] = ()) -> str:
+    return join_agent(text, "compose.yml", "image@sha256:0", MARKER, variables)
+
+
+def refusal(text: str, variables: tuple[str, ...]) -> InputError:
+    with pytest.raises(InputError) as caught:
+        join(text, variables)
+    return caught.value
+
+
+def used_in(value: object) -> list[str]:
+    """The variables that docker compose would look for: in values, not in keys."""
+    if isinstance(value, dict):
+        return [name for item in value.values() for name in used_in(item)]
+    if isinstance(value, list):
+        return [name for item in value for name in used_in(item)]
+    return find_used(value) if isinstance(value, str) else []
 
 
 @given(
@@ -61,13 +78,19 @@ def test_whatever_a_file_says_is_said_afterwards(
         document, default_flow_style=flow, default_style=style, width=width, allow_unicode=True, sort_keys=False
     )
     expected = yaml.safe_load(text) or {}
-    after = yaml.safe_load(join(text))
+    variables = tuple(dict.fromkeys(used_in(expected)))
+    joined = join(text, variables)
+    after = yaml.safe_load(joined)
+    assert after.pop(NAMES, []) == list(variables)
     assert after["services"].pop(SERVICE)["network_mode"] == "host"
     assert VOLUME in after["volumes"]
     del after["volumes"][VOLUME]
     assert after == {"services": {}, "volumes": {}} | expected
-    assert join(text) == join(text)
-    assert read_marker(join(text)) == MARKER
+    assert join(text, variables) == joined
+    assert read_marker(joined) == MARKER
+    for name in variables:
+        others = tuple(other for other in variables if other != name)
+        assert name in str(refusal(text, others).faults)
 
 
 def check(outcome: str | InputError) -> None:

@@ -1,6 +1,6 @@
 """Whatever hubs do: no path leads to a hub that is not there, nothing moves without a reason, and both ends find each other again."""
 
-from hypothesis import given, note
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from spokewire.network.documents import HubPolicy
@@ -106,6 +106,7 @@ hubs_now = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.lists(hubs_now, min_size=3, max_size=3), st.floats(0.5, 30.0)), max_size=4), st.data())
 def test_both_ends_are_on_one_hub_that_works_soon_after_there_is_one(
     troubles: list[tuple[list[HubNow], float]], data: st.DataObject

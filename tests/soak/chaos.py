@@ -55,7 +55,7 @@ LAST_S = 14.0
 HEALING_S = 8.0
 """A machine that has just been struck or mended is left alone for so long."""
 HUB_SHARE = 0.35
-"""How often a fault that may strike either strikes the hub."""
+"""How often a fault that may strike either strikes a hub."""
 CALM_SHARE = 0.06
 CALM_S = 45.0
 """Now and then nothing happens for a while: then no issue may be left."""
@@ -83,13 +83,13 @@ class Fault:
         return f"fault {self.number}: {self.machine}: {self.kind}{other}{how_long}"
 
 
-def plan_chaos(seed: int, duration_s: float, nodes: Sequence[str], hub: str) -> tuple[Fault, ...]:
+def plan_chaos(seed: int, duration_s: float, nodes: Sequence[str], hubs: Sequence[str]) -> tuple[Fault, ...]:
     """Draw the faults of a run: at most two at once, never two at one machine."""
     dice = random.Random(seed)
     planned: list[Fault] = []
     now_s = FIRST_S
     while True:
-        fault = _draw(dice, len(planned) + 1, now_s, _free(planned, now_s, nodes, hub))
+        fault = _draw(dice, len(planned) + 1, now_s, _free(planned, now_s, nodes, hubs))
         if now_s > duration_s - LAST_S:
             return tuple(planned)
         busy = [other.ends_s for other in planned if other.ends_s > now_s]
@@ -101,13 +101,15 @@ def plan_chaos(seed: int, duration_s: float, nodes: Sequence[str], hub: str) -> 
             now_s += dice.uniform(1.5, 6.0) + (CALM_S if dice.random() < CALM_SHARE else 0.0)
 
 
-def _free(planned: Sequence[Fault], now_s: float, nodes: Sequence[str], hub: str) -> tuple[list[str], str]:
+def _free(
+    planned: Sequence[Fault], now_s: float, nodes: Sequence[str], hubs: Sequence[str]
+) -> tuple[list[str], list[str]]:
     struck = {fault.machine for fault in planned if fault.ends_s + HEALING_S > now_s}
-    return [node for node in nodes if node not in struck], "" if hub in struck else hub
+    return [node for node in nodes if node not in struck], [hub for hub in hubs if hub not in struck]
 
 
-def _draw(dice: random.Random, number: int, now_s: float, free: tuple[list[str], str]) -> Fault | None:
-    nodes, hub = free
+def _draw(dice: random.Random, number: int, now_s: float, free: tuple[list[str], list[str]]) -> Fault | None:
+    nodes, hubs = free
     kind = dice.choices(list(ODDS), [odds.weight for odds in ODDS.values()])[0]
     odds = ODDS[kind]
     for_s, strikes_hub = round(dice.uniform(odds.shortest_s, odds.longest_s), 1), dice.random() < HUB_SHARE
@@ -115,7 +117,7 @@ def _draw(dice: random.Random, number: int, now_s: float, free: tuple[list[str],
         return None
     machine, other = dice.sample(nodes, 2)
     if odds.hub and strikes_hub:
-        machine = hub
-    if not machine:
-        return None
+        if not hubs:
+            return None
+        machine = dice.choice(hubs)
     return Fault(number, kind, machine, round(now_s, 1), for_s, other if kind is Kind.PEER_REMOVED else "")

@@ -97,7 +97,7 @@ def judge_node(world: World, node: str, at: float, status: Mapping[str, Any] | N
     for entry in [*status["hubs"], *status["peers"]]:
         yield from judge_entry(world, node, entry, at, own_s)
     names = {entry["name"] for entry in [*status["hubs"], *status["peers"]]}
-    wanted = {world.hub, *world.nodes} - {node}
+    wanted = {*world.hubs, *world.nodes} - {node}
     yield Finding("hubs and peers are all there", node, at, own_s if names != wanted else 0.0, str(sorted(names)))
     told = f"{status['state']}: {status['reason']}"
     yield Finding("node state", node, at, min(own_s, _judge_node_state(world, node, status["state"], at)), told)
@@ -136,9 +136,16 @@ def judge_entry(
     loss_pct = entry["loss_1m_pct"]
     is_overstated = loss_pct is not None and loss_pct > 20 and look.clean_s > CLEAN_S and alive_s > CLEAN_S
     yield Finding("loss_1m_pct", subject, at, FLAT if is_overstated else 0.0, str(loss_pct))
-    path = "direct" if other == world.hub else f"via {world.hub}"
-    yield Finding("path", subject, at, own_s if entry["path"] != path else 0.0, entry["path"])
+    yield Finding("path", subject, at, min(own_s, _judge_path(world, node, other, entry["path"], at)), entry["path"])
     yield Finding("since", subject, at, FLAT if entry["since"] > at + 0.1 else 0.0, str(entry["since"]))
+
+
+def _judge_path(world: World, node: str, other: str, path: str, at: float) -> float:
+    """A hub is reached directly; a peer by the hub at whose endpoint WireGuard itself has it."""
+    if other in world.hubs:
+        return 0.0 if path == "direct" else FLAT
+    hub = path.removeprefix("via ")
+    return world.paths[node, other].wrong_s(at, hub) if hub in world.hubs else FLAT
 
 
 def judge_age(subject: str, at: float, age_s: float | None, alive_s: float, silent_s: float) -> Finding:
@@ -151,14 +158,17 @@ def judge_age(subject: str, at: float, age_s: float | None, alive_s: float, sile
 
 def judge_reason(world: World, node: str, status: Mapping[str, Any], at: float, own_s: float) -> Iterator[Finding]:
     """A reason may name only machines that it is true of."""
-    others = {world.hub, *world.nodes} - {node}
+    others = {*world.hubs, *world.nodes} - {node}
+    working, _, named = status["reason"].partition("echoes come back from ")
     words = status["reason"].replace(",", " ").replace(":", " ").replace(";", " ").split()
     for other in sorted(others & set(words)):
         alive_s, clean_s = world.alive_s(node, other, at), world.look(node, other, at).clean_s
         match status["state"]:
             case "connected":
                 wrong_s = world.dead_s(node, other, at)
-            case "degraded" if f"{other}" in words and "although" not in words:
+            case "degraded" if other in named.replace(",", " ").split() and other not in working:
+                wrong_s = world.dead_s(node, other, at)
+            case "degraded" if "although" not in words:
                 wrong_s = min(alive_s, clean_s) - CLEAN_S
             case _:
                 wrong_s = alive_s
@@ -191,7 +201,7 @@ def _judge_overview(world: World, at: float, status: int, overview: Mapping[str,
     yield Finding("exit status", who, at, 0.0 if EXITS[overview["state"]] == status else FLAT, f"{status}")
     yield Finding("missing", who, at, FLAT if overview["missing"] else 0.0, str(overview["missing"]))
     names = {entry["name"] for entry in [*overview["hubs"], *overview["nodes"]]}
-    yield Finding("all machines are there", who, at, 0.0 if names == {world.hub, *world.nodes} else FLAT, str(names))
+    yield Finding("all machines are there", who, at, 0.0 if names == {*world.hubs, *world.nodes} else FLAT, str(names))
     for hub in overview["hubs"]:
         up_s, down_s = world.up_s(hub["name"], at), world.down_s(hub["name"], at)
         wrong_s = judge_state(hub["state"], alive_s=up_s, dead_s=down_s, clean_s=0.0)
@@ -219,8 +229,8 @@ def _judge_listed(world: World, node: Mapping[str, Any], at: float) -> Iterator[
     yield from judge_reason(world, name, node, at, up_s)
     why = world.why_down(name, at) if down_s else ""
     yield Finding("reason names the fault", subject, at, down_s if why and why not in told else 0.0, f"{told} ({why})")
-    alive_s = min(world.alive_s(name, world.hub, at), up_s, world.up_s(world.hub, at))
-    yield judge_age(subject, at, node["last_echo_age_s"], alive_s, world.silent_s(name, world.hub, at))
+    alive_s, silent_s = min(world.hub_alive_s(name, at), up_s), min(world.silent_s(name, h, at) for h in world.hubs)
+    yield judge_age(subject, at, node["last_echo_age_s"], alive_s, silent_s)
     ip = node["overlay_ip"]
     yield Finding("overlay_ip", subject, at, 0.0 if ip == world.nodes[name] else FLAT, str(ip))
     version = node["settings_version"]
@@ -234,9 +244,9 @@ def _judge_listed(world: World, node: Mapping[str, Any], at: float) -> Iterator[
 
 
 def _judge_node_state(world: World, node: str, state: str, at: float) -> float:
-    """Connected: the hub's echoes come back. Degraded: it works, but something is wrong. Disconnected: nothing gets through."""
-    others = [world.hub, *(name for name in world.nodes if name != node)]
-    hub_dead_s, hub_alive_s = world.dead_s(node, world.hub, at), world.alive_s(node, world.hub, at)
+    """Connected: every hub's echoes come back. Degraded: it works, but something is wrong. Disconnected: nothing gets through."""
+    others = [*world.hubs, *(name for name in world.nodes if name != node)]
+    hub_dead_s, hub_alive_s = world.hub_dead_s(node, at), world.hub_alive_s(node, at)
     match state:
         case "connected":
             return hub_dead_s
@@ -249,7 +259,7 @@ def _judge_node_state(world: World, node: str, state: str, at: float) -> float:
 
 
 def _judge_network_state(world: World, state: str, at: float) -> float:
-    pairs = [(node, other) for node in world.nodes for other in (world.hub, *world.nodes) if other != node]
+    pairs = [(node, other) for node in world.nodes for other in (*world.hubs, *world.nodes) if other != node]
     if state == "connected":
         return max(world.dead_s(*pair, at) for pair in pairs)
     if state == "degraded":

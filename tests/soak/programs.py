@@ -77,11 +77,24 @@ while True:
 """
 """Prints the node's /status twice a second, or why there was none."""
 
+ENDPOINTS = r"""
+import json, subprocess, time
+print("{}", flush=True)
+while True:
+    asked = time.time()
+    done = subprocess.run(["wg", "show", "wg-demo", "endpoints"], capture_output=True, text=True)
+    seen = dict(line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
+    print(json.dumps({"at": time.time(), "endpoints": seen}), flush=True)
+    time.sleep(max(0.05, asked + 0.5 - time.time()))
+"""
+"""Prints twice a second where WireGuard itself sends each peer's packets."""
+
 
 @dataclass(frozen=True)
 class Logs:
-    """Where the two programs of one boot of a node write."""
+    """Where the programs of one boot of a node write."""
 
     node: str
     traffic: Path
     reader: Path
+    endpoints: Path

@@ -7,17 +7,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from tests.lab.world import COMMAND, Network, nodes, wait_until
+from tests.lab.world import COMMAND, Network, hub, nodes, wait_until
 from tests.soak.chaos import HEALING_S, plan_chaos
 from tests.soak.faults import Breaker
 from tests.soak.oracle import Finding, Verdict, judge_node, judge_operator
-from tests.soak.programs import READER, TRAFFIC, Logs
-from tests.soak.truth import Pair, Spans, World
+from tests.soak.programs import ENDPOINTS, READER, TRAFFIC, Logs
+from tests.soak.truth import Pair, Spans, Trace, World
 
-HUB = "hub-1"
+HUBS = {"hub-1": "10.88.0.1", "hub-2": "10.88.0.2"}
+"""Their overlay addresses."""
 NATS = {
     "node-1": "port-restricted",
     "node-2": "symmetric",
@@ -53,10 +55,14 @@ class Run:
     begun_at: float = 0.0
     nodes: dict[str, str] = field(default_factory=dict)
     settings_version: int = 0
+    keys: dict[str, str] = field(default_factory=dict)
+    """Machine to its WireGuard key."""
+    places: dict[str, str] = field(default_factory=dict)
+    """Endpoint to the hub that has it."""
 
     def perform(self) -> Verdict:
         """Deploy, break and mend for the time of the run, and judge."""
-        self.network.want(*(nodes(name, nat=nat) for name, nat in NATS.items()))
+        self.network.want(hub("hub-2"), *(nodes(name, nat=nat) for name, nat in NATS.items()))
         self.network.deploy()
         overview = self.network.status()
         self.nodes = {node["name"]: node["overlay_ip"] for node in overview["nodes"]}
@@ -66,8 +72,11 @@ class Run:
         wait_until(lambda: self.network.status()["state"] == "connected", SETTLED_LIMIT_S, "all is connected")
         listed = self.network.run("lab", "list", "--json").data
         routers = {machine["name"]: machine["public_address"] for machine in listed if machine["role"] == "node"}
-        keys = {name: self.network.public_key(name) for name in (HUB, *self.nodes)}
-        breaker = Breaker(self.network, routers, keys, self._boot_programs)
+        self.keys = {name: self.network.public_key(name) for name in (*HUBS, *self.nodes)}
+        self.places = {
+            f"{machine['public_address']}:51820": machine["name"] for machine in listed if machine["role"] == "hub"
+        }
+        breaker = Breaker(self.network, routers, self.keys, self._boot_programs)
         self.begun_at = time.time()
         over = threading.Event()
         operator = threading.Thread(target=self._watch_as_operator, args=(over,))
@@ -81,7 +90,7 @@ class Run:
         return self._judge(world)
 
     def _follow_plan(self, breaker: Breaker) -> None:
-        plan = plan_chaos(self.seed, self.duration_s, list(self.nodes), HUB)
+        plan = plan_chaos(self.seed, self.duration_s, list(self.nodes), list(HUBS))
         print(f"seed {self.seed}: {len(plan)} faults in {self.duration_s:.0f} s", flush=True)
         deeds = [(fault.at_s, fault, False) for fault in plan]
         deeds += [(fault.ends_s, fault, True) for fault in plan if fault.for_s]
@@ -100,8 +109,9 @@ class Run:
 
     def _boot_programs(self, node: str) -> None:
         peers = json.dumps({name: address for name, address in self.nodes.items() if name != node})
-        hubs = json.dumps({HUB: "10.88.0.1"})
-        self.logs.append(Logs(node, self.network.script(node, TRAFFIC, peers, hubs), self.network.script(node, READER)))
+        traffic = self.network.script(node, TRAFFIC, peers, json.dumps(HUBS))
+        others = [self.network.script(node, program) for program in (READER, ENDPOINTS)]
+        self.logs.append(Logs(node, traffic, *others))
 
     def _watch_as_operator(self, over: threading.Event) -> None:
         while not over.wait(OPERATOR_PAUSE_S):
@@ -130,10 +140,24 @@ class Run:
         pairs = {
             (node, other): Pair(answers.get((node, other), []), ran[node], ran.get(other))
             for node in self.nodes
-            for other in (HUB, *self.nodes)
+            for other in (*HUBS, *self.nodes)
             if other != node
         }
-        return World(self.begun_at, self.nodes, HUB, self.settings_version, pairs, breaker.turns, self.faulty)
+        paths = {pair: Trace(seen) for pair, seen in self._find_paths().items()}
+        hubs = list(HUBS)
+        return World(self.begun_at, self.nodes, hubs, self.settings_version, pairs, breaker.turns, paths, self.faulty)
+
+    def _find_paths(self) -> dict[tuple[str, str], list[tuple[float, str]]]:
+        """Where each node's WireGuard had each other node, at each look."""
+        names = {key: name for name, key in self.keys.items()}
+        seen: dict[tuple[str, str], list[tuple[float, str]]] = {pair: [] for pair in permutations(self.nodes, 2)}
+        for log in self.logs:
+            for look in _read(log.endpoints):
+                for key, endpoint in look.get("endpoints", {}).items():
+                    pair = (log.node, names.get(key, ""))
+                    if pair in seen:
+                        seen[pair].append((look["at"], self.places.get(endpoint, endpoint)))
+        return seen
 
     def _judge(self, world: World) -> Verdict:
         verdict = Verdict()
@@ -164,7 +188,7 @@ class Run:
     def _tell_logs(self, verdict: Verdict) -> None:
         print(self.network.run("history", "--since", "1h", expect=None).out)
         subjects = " ".join(episode[0].subject for episode in verdict.episodes)
-        for machine in (HUB, *self.nodes):
+        for machine in (*HUBS, *self.nodes):
             if machine in subjects:
                 lines = self.network.run("lab", "logs", machine, expect=None).out.splitlines()
                 print(f"--- the end of {machine}'s log", *lines[-TAIL:], sep="\n")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.soak.chaos import MOST_AT_ONCE, Kind, plan_chaos
 from tests.soak.oracle import Verdict, judge_node, judge_operator
-from tests.soak.truth import Pair, Spans, Turn, World
+from tests.soak.truth import Pair, Spans, Trace, Turn, World
 
 NODES = {"node-1": "10.88.0.11", "node-2": "10.88.0.12"}
 HUB = "hub-1"
@@ -14,6 +14,8 @@ BEGUN = 1000.0
 CUT = 1100.0
 """From here on nothing passes between the nodes; both still reach the hub."""
 END = 1200.0
+MOVED, OTHER_HUB = 1150.0, "hub-2"
+"""From here on WireGuard has the peer at another hub."""
 
 
 def times(begin: float, end: float) -> list[float]:
@@ -24,7 +26,11 @@ def world(*turns: Turn) -> World:
     ran = Spans.join((at, at + 0.5) for at in times(BEGUN, END)[::5])
     pairs = {(node, HUB): Pair(times(BEGUN, END), ran, None) for node in NODES}
     pairs |= {pair: Pair(times(BEGUN, CUT), ran, ran) for pair in (("node-1", "node-2"), ("node-2", "node-1"))}
-    return World(BEGUN, NODES, HUB, 7, pairs, {"node-2": turns})
+    paths = {
+        pair: Trace((at, HUB if at < MOVED else OTHER_HUB) for at in times(BEGUN, END))
+        for pair in (("node-1", "node-2"), ("node-2", "node-1"))
+    }
+    return World(BEGUN, NODES, (HUB,), 7, pairs, {"node-2": turns}, paths)
 
 
 def entry(name: str, state: str, age_s: float, path: str) -> dict[str, Any]:
@@ -72,6 +78,9 @@ def lies(at: float, told: dict[str, Any] | None, *turns: Turn) -> set[str]:
         (CUT - 1, status(CUT - 1, "connected", peers=[]), {"hubs and peers are all there"}),
         (CUT - 1, status(CUT - 1, "connected", wg={"peer_count": 1}), {"wg.peer_count"}),
         (CUT - 1, status(CUT - 9, "connected"), {"time"}),
+        (MOVED + 5, status(MOVED + 5, "disconnected", 55.1), set()),
+        (MOVED + 7, status(MOVED + 7, "disconnected", 57.1), {"path"}),
+        (CUT - 1, status(CUT - 1, "connected", peers=[entry("node-2", "connected", 0.5, "direct")]), {"path"}),
         (CUT - 1, None, {"the status server answers"}),
         (
             CUT - 1,
@@ -122,10 +131,12 @@ def test_the_operators_exit_status_and_summary_must_fit_what_is_listed() -> None
 
 def test_a_seed_gives_the_same_faults_again_and_at_most_two_at_once() -> None:
     names = [f"node-{number}" for number in range(1, 6)]
-    plan = plan_chaos(1, 600, names, HUB)
-    assert plan == plan_chaos(1, 600, names, HUB) != plan_chaos(2, 600, names, HUB)
+    hubs = [HUB, OTHER_HUB]
+    plan = plan_chaos(1, 600, names, hubs)
+    assert plan == plan_chaos(1, 600, names, hubs) != plan_chaos(2, 600, names, hubs)
     assert len(plan) > 40
-    assert {fault.kind for seed in range(20) for fault in plan_chaos(seed, 600, names, HUB)} == set(Kind)
+    assert {fault.kind for seed in range(20) for fault in plan_chaos(seed, 600, names, hubs)} == set(Kind)
+    assert {fault.machine for seed in range(20) for fault in plan_chaos(seed, 600, names, hubs)} == {*names, *hubs}
     for fault in plan:
         others = [other for other in plan if other.at_s <= fault.at_s < max(other.ends_s, other.at_s + 0.1)]
         assert len(others) <= MOST_AT_ONCE

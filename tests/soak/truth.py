@@ -87,6 +87,25 @@ def _find_runs(answers: Sequence[float], gap_s: float) -> list[float]:
     return runs
 
 
+class Trace:
+    """What a thing was at each instant that somebody looked: where WireGuard itself sends a peer's packets."""
+
+    def __init__(self, seen: Iterable[tuple[float, str]] = ()) -> None:
+        ordered = sorted(seen)
+        self._instants, self._values = [at for at, _ in ordered], [value for _, value in ordered]
+
+    def wrong_s(self, at: float, told: str) -> float:
+        """For how long it has been something else than it is told to be; 0 where nobody looked."""
+        place = bisect_right(self._instants, at)
+        if place == len(self._instants) or self._values[place] == told:
+            return 0.0
+        since = at
+        while place and self._values[place - 1] != told:
+            place -= 1
+            since = self._instants[place]
+        return at - since
+
+
 @dataclass(frozen=True)
 class Turn:
     """A machine's agent stopped running at an instant, or runs again."""
@@ -105,10 +124,12 @@ class World:
     begun_at: float
     nodes: Mapping[str, str]
     """Name to overlay address."""
-    hub: str
+    hubs: Sequence[str]
     settings_version: int
     pairs: Mapping[tuple[str, str], Pair]
     turns: Mapping[str, Sequence[Turn]] = field(default_factory=dict)
+    paths: Mapping[tuple[str, str], Trace] = field(default_factory=dict)
+    """The hub at whose endpoint a node's WireGuard has a peer, as `wg` tells it."""
     faulty: Sequence[tuple[float, float]] = ()
     """When something was broken, or being mended."""
 
@@ -145,6 +166,14 @@ class World:
     def alive_s(self, asker: str, answerer: str, at: float) -> float:
         """For how long echoes must have come back: traffic passes, and both agents run."""
         return min(self.look(asker, answerer, at).flowing_s, self.up_s(answerer, at), self.up_s(asker, at))
+
+    def hub_alive_s(self, node: str, at: float) -> float:
+        """For how long echoes must have come back from one hub at least."""
+        return max(self.alive_s(node, hub, at) for hub in self.hubs)
+
+    def hub_dead_s(self, node: str, at: float) -> float:
+        """For how long they cannot have come back from one of the hubs."""
+        return max(self.dead_s(node, hub, at) for hub in self.hubs)
 
     def _turn(self, machine: str, at: float) -> Turn:
         return next(

@@ -126,7 +126,10 @@ def test_the_script_does_every_step_once_and_only_what_is_missing(boot: HubBoot,
         assert (done.returncode, done.stderr) == (0, "")
     calls = log.read_text().splitlines()
     assert [call for call in calls if call.startswith("apt-get")] == []
-    assert sum(call.startswith("pip install") for call in calls) == 1
+    ours, theirs = [call for call in calls if call.startswith("pip install")]
+    assert ours.endswith(f" --no-deps spokewire @ {boot.wheel}#sha256={boot.wheel_sha256}")
+    assert {"--no-deps", "--require-hashes", "--only-binary"} <= set(theirs.split())
+    assert theirs.endswith("/site-packages/spokewire/locked.txt")
     assert calls.count("systemctl enable spokewire-hub.service") == 2
     settings = (tmp_path / "etc" / "hub.env").read_text().splitlines()
     wanted = ["MADE=1", "SPOKEWIRE_PUBLIC_ADDRESS=203.0.113.7"]

@@ -51,22 +51,24 @@ class Context:
 
     def operator(self, root: "Ed25519PrivateKey | None" = None) -> "Operator":
         """The operator's session; `root` is a root key that is not stored yet."""
+        from spokewire.cloud.waiting import Clock, Patience
         from spokewire.deploy.clouds import open_providers
         from spokewire.deploy.operator import Operator
         from spokewire.network.keys import derive_network_id, format_public_key
 
         if root is None and self.keeper.has_key():
             root = self.keeper.load_key()
-        public = None if root is None else root.public_key()
+        public, patience = None if root is None else root.public_key(), Patience()
         providers = open_providers(
             self.spec,
-            lab_folder=self.lab_folder,
-            spec_folder=self.path.parent,
+            path=self.path,
             environment=os.environ,
             root_key=None if public is None else format_public_key(public),
             remembered=self.keeper.load_state().providers,
+            clock=Clock(sleep=patience.sleep),
         )
-        return Operator(self.spec, self.keeper, providers, None if public is None else derive_network_id(public))
+        network = None if public is None else derive_network_id(public)
+        return Operator(self.spec, self.keeper, providers, network, patience=patience)
 
     def enter_lab(self, *, start: bool = False) -> None:
         """Go on inside the lab if the network has machines there, where its hubs can be reached. Does not return if it enters.

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     Prices = Mapping[MachineName, Price]
 
 TIMEOUT_S = 120.0
-CLOUD_TIMEOUT_S = 900.0
-"""A droplet is there after a minute and has installed its hub after two or three more; a confidential VM takes as long."""
+CLOUD_TIMEOUT_S = 1200.0
+"""A droplet is there after a minute and has installed its hub after two or three more; a confidential VM takes as long. Ten minutes are for a host on which it never starts."""
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +43,7 @@ def deploy(
     timeout: Annotated[
         float | None,
         typer.Option(
-            help="Seconds to wait until every machine is ready; 120 unless said, 900 where a cloud makes machines.",
+            help="Seconds that making the machines and waiting until all are ready may take; 120 unless said, 1200 where a cloud makes machines.",
             min=1,
             show_default=False,
         ),
@@ -100,6 +100,7 @@ async def run(context: "Context", *, confirmed: bool, timeout_s: float) -> int:
     if plan.is_destructive and not confirmed:
         confirm("Machines will be removed.")
     context.keeper.store_key(root)
+    operator.patience.begin(timeout_s)
     with context.output.progress() as progress:
         outcome = await Deployment(operator, plan, observed, root, progress).run(timeout_s)
     return _conclude(context, plan, prices, outcome)

@@ -77,7 +77,13 @@ def list_nodes(config: options.Config = options.DEFAULT_CONFIG, as_json: options
     context.output.show(lambda: _table(rows))
 
 
-@app.command(epilog=options.example("spokewire node add build-1", "spokewire node add laptop --provider host"))
+@app.command(
+    epilog=options.example(
+        "spokewire node add build-1",
+        "spokewire node add laptop --provider host",
+        "spokewire node add shop-4 --provider phala",
+    )
+)
 def add(
     name: Name,
     provider: Provider = "lab",
@@ -87,7 +93,7 @@ def add(
     config: options.Config = options.DEFAULT_CONFIG,
     as_json: options.Json = False,
 ) -> None:
-    """Add a node to the spec. `spokewire deploy` then makes it."""
+    """Add a node to the spec. `spokewire deploy` then makes it. One on Phala is made as the spec's first node there."""
     from spokewire.cli.context import Context
     from spokewire.deploy.editor import add_node
     from spokewire.network.spec import ProviderName

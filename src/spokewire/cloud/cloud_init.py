@@ -35,7 +35,10 @@ if [ "$(cat /opt/spokewire/installed 2>/dev/null)" != @SHA256@ ]; then
     rm -rf /opt/spokewire
     install -d -m 0755 /opt/spokewire
     python3 -m venv /opt/spokewire/.venv
-    /opt/spokewire/.venv/bin/pip install --no-input --disable-pip-version-check 'spokewire @ @WHEEL@#sha256=@SHA256@'
+    install="/opt/spokewire/.venv/bin/pip install --no-input --disable-pip-version-check --no-deps"
+    $install 'spokewire @ @WHEEL@#sha256=@SHA256@'
+    # In the wheel are the hashes of all that it needs, so its own vouches for them. Nothing is built here: that would fetch more, and unchecked.
+    $install --require-hashes --only-binary :all: -r /opt/spokewire/.venv/lib/python3*/site-packages/spokewire/locked.txt
     echo @SHA256@ > /opt/spokewire/installed
 fi
 @ADDRESS@

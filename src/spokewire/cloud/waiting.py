@@ -1,9 +1,11 @@
 """Waiting for a cloud: the clock that it is measured with, and the pace of repeated attempts. Tests bring a clock of their own."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from spokewire.errors import Code, TemporaryError
 from spokewire.host import clock
 
 
@@ -24,6 +26,42 @@ class Clock:
             if gone_s >= limit_s:
                 return
             self.sleep(min(interval_s, max(limit_s - gone_s, 0.001)))
+
+
+class TimeIsOverError(TemporaryError):
+    """A command has waited as long as it may."""
+
+
+@dataclass
+class Patience:
+    """How long a command may wait in all, whatever it waits for: its providers' clocks sleep by this. Nothing is limited before `begin`.
+
+    What is sent already is not taken back, and what needs no waiting is not cut short.
+    """
+
+    monotonic: Callable[[], float] = clock.monotonic
+    rest: Callable[[float], None] = time.sleep
+    _limit_s: float = math.inf
+    _ends_at: float = math.inf
+
+    def begin(self, limit_s: float) -> None:
+        """Count from now."""
+        self._limit_s, self._ends_at = limit_s, self.monotonic() + limit_s
+
+    def left_s(self, limit_s: float) -> float:
+        """How much of a time is left: all of it, if no limit ends it sooner."""
+        return max(0.0, min(limit_s, self._ends_at - self.monotonic()))
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not beyond the end; TimeIsOverError when that has come."""
+        left_s = self._ends_at - self.monotonic()
+        if left_s <= 0:
+            raise TimeIsOverError(
+                Code.TIMEOUT,
+                f"it was not ready within {self._limit_s:.0f} s",
+                hint="Run spokewire deploy again; it goes on from what exists.",
+            )
+        self.rest(min(seconds, left_s))
 
 
 @dataclass(frozen=True)

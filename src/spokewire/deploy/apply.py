@@ -5,6 +5,7 @@ lines leaves nothing that the next deploy does not see.
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from spokewire.cloud.provider import Machine
+from spokewire.cloud.waiting import TimeIsOverError
 from spokewire.deploy import gather, rollout
 from spokewire.deploy.delivery import Delivery
 from spokewire.deploy.keeper import make_token, mint, network_id
@@ -34,6 +36,8 @@ CLOUD_AT_ONCE = 20
 
 Tokens = Mapping[MachineName, tuple[str, Ed25519PrivateKey]]
 """What new machines need: grant and private key, by name."""
+MEETING_S = 10.0
+"""A hub that runs answers at once; one that is to be made anew need not answer at all."""
 _AGAIN = "Run spokewire deploy again; it goes on from what exists."
 Progress = Callable[[str, str], None]
 """Called with a machine's name and what it waits for; "ready" and "gone" end it."""
@@ -63,10 +67,14 @@ class Deployment:
         )
         self._machines: dict[MachineName, Machine] = dict(observed.machines)
         self.outcome = Outcome()
+        self._told: dict[MachineName, str] = {}
+        """What each machine in the making waited for last."""
         self._keeping = threading.Lock()
         self._limits = {n: asyncio.Semaphore(NEAR_AT_ONCE if n in NEAR else CLOUD_AT_ONCE) for n in ProviderName}
         gone = [action.name for action in plan.actions if action.verb is Verb.DESTROY and action.spec is None]
         self._delivery = Delivery(operator, root, self._machines, gone, renew=bool(plan.settings_reason))
+        self._drained = False
+        """Whether hubs were let drain that shall carry their share again at the end."""
         self._unmade: set[MachineName] = set()
         """Hubs whose machines are still to be made."""
         self._nodes_may_begin = asyncio.Event()
@@ -118,6 +126,9 @@ class Deployment:
             async with self._limits[action.spec.provider]:
                 try:
                     await loop.run_in_executor(threads, self._make_one, action, tokens)
+                except TimeIsOverError as error:
+                    words = f"{error.message}: {self._told.get(action.name, 'nothing was asked for yet')}"
+                    self._fail(action.name, TemporaryError(Code.TIMEOUT, words, hint=error.hint))
                 except SpokewireError as error:
                     self._fail(action.name, error)
 
@@ -149,7 +160,7 @@ class Deployment:
         self._progress(action.name, "making the machine")
         text, key = tokens[action.name]
         token = make_token(self._root, text, key, urls)
-        self._machines[action.name] = maker.create(action.spec, token, lambda words: self._progress(action.name, words))
+        self._machines[action.name] = maker.create(action.spec, token, lambda words: self._tell(action.name, words))
         self._operator.forget_list(action.spec.provider)
         self._progress(action.name, "starting its daemon")
 
@@ -169,11 +180,36 @@ class Deployment:
                 if hub not in later:
                     begun = self._bring_up(hub, actions.get(hub.name), tokens, timeout_s)
                     group.create_task(begun, name=f"bring up {hub.name}")
+                elif len(hubs) > 1:
+                    group.create_task(self._meet(hub), name=f"meet {hub.name}")
         for hub in later:
-            await self._bring_up(hub, actions[hub.name], tokens, timeout_s)
-            if hub is not later[-1]:
-                await rollout.wait_until_used(self._operator, self._root, hub.name, self._progress)
+            await self._renew(hub, actions[hub.name], tokens, timeout_s)
+        if self._drained:
+            await self._delivery.drain(())
         self._nodes_may_begin.set()
+
+    async def _meet(self, hub: MachineSpec) -> None:
+        """A hub that is to be made anew still carries pairs, and tells the nodes of the others that are made anew before it."""
+        with contextlib.suppress(SpokewireError, TimeoutError):
+            async with asyncio.timeout(MEETING_S):
+                await self._delivery.settle(hub, lambda words: self._progress(hub.name, words))
+
+    async def _renew(self, hub: MachineSpec, action: Action, tokens: Tokens, timeout_s: float) -> None:
+        """Make a hub anew that exists: its pairs move to other hubs first. The last one that works is not touched while another has failed."""
+        ready, can_spare = self._delivery.ready, self._delivery.can_spare(hub.name)
+        if hub.name in ready and not can_spare and any(h.name in self.outcome.failed for h in self._operator.spec.hubs):
+            error = TemporaryError(Code.NOT_DEPLOYED, "it is kept as it was: no other hub is ready", hint=_AGAIN)
+            self._fail(hub.name, error)
+            return
+        if can_spare:
+            self._progress(hub.name, "draining: its pairs move to other hubs")
+            self._drained = True
+            await self._delivery.drain([hub.name])
+            await rollout.wait_until_drained(self._operator, self._root, hub.name)
+        ready.pop(hub.name, None)
+        await self._bring_up(hub, action, tokens, timeout_s)
+        if can_spare and hub.name in ready:
+            await rollout.wait_until_used(self._operator, self._root, hub.name, self._progress)
 
     async def _bring_up(self, hub: MachineSpec, action: Action | None, tokens: Tokens, timeout_s: float) -> None:
         if action is not None:
@@ -186,7 +222,7 @@ class Deployment:
 
     async def _settle(self, hub: MachineSpec, timeout_s: float) -> None:
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(self._operator.patience.left_s(timeout_s)):
                 await self._delivery.settle(hub, lambda words: self._progress(hub.name, words))
         except TimeoutError:
             error = self._operator.errors.get(hub.name)
@@ -248,7 +284,7 @@ class Deployment:
     async def _wait_for_nodes(self, timeout_s: float) -> None:
         """Ready means: its echoes came back, from the hub and from every other node that is alive (`find_delay`)."""
         waiting = {node.name: node for node in self._operator.spec.nodes if node.name not in self.outcome.failed}
-        deadline = clock.monotonic() + timeout_s
+        deadline = clock.monotonic() + self._operator.patience.left_s(timeout_s)
         if not self._delivery.ready:
             deadline = clock.monotonic()
         while waiting:
@@ -270,6 +306,10 @@ class Deployment:
                 return
             if waiting:
                 await asyncio.sleep(POLL_S)
+
+    def _tell(self, name: MachineName, words: str) -> None:
+        self._told[name] = words
+        self._progress(name, words)
 
     def _fail(self, name: MachineName, error: SpokewireError) -> None:
         self.outcome.failed[name] = error

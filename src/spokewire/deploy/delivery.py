@@ -1,7 +1,7 @@
 """Handing documents to hubs. Hubs share nothing, and documents verify by themselves: so the operator's tool brings every hub what any of them holds."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -53,6 +53,7 @@ class Delivery:
         self._operator, self._root, self._machines, self._gone, self._renew = operator, root, machines, gone, renew
         self._chosen: _Chosen | None = None
         self._choosing, self._spreading = asyncio.Lock(), asyncio.Lock()
+        self._draining: frozenset[MachineName] = frozenset()
         self.ready: dict[MachineName, str] = {}
         """The hubs that have the settings and a tunnel, with their URLs."""
 
@@ -112,7 +113,24 @@ class Delivery:
         return _Chosen(text, settings.version)
 
     def _plan(self, current: Settings | None) -> Settings:
-        return plan_settings(self._operator.spec, network_id(self._root), current, self._gone, clock.wall())
+        spec = self._operator.spec
+        spec = replace(spec, hubs=tuple(replace(h, drain=h.drain or h.name in self._draining) for h in spec.hubs))
+        return plan_settings(spec, network_id(self._root), current, self._gone, clock.wall())
+
+    def can_spare(self, hub: MachineName) -> bool:
+        """Whether another hub is ready that does not drain itself."""
+        return any(
+            other.name in self.ready and not other.drain for other in self._operator.spec.hubs if other.name != hub
+        )
+
+    async def drain(self, hubs: Collection[MachineName]) -> None:
+        """Sign settings in which these hubs drain beside those of the spec, and hand them to every hub that is ready; none: as the spec says."""
+        self._draining = frozenset(hubs)
+        self._renew, self._chosen = True, None
+        chosen = await self._choose()
+        async with asyncio.TaskGroup() as group:
+            for name, url in self.ready.items():
+                group.create_task(self._hand(name, url, [chosen.text]), name=f"tell {name}")
 
     async def spread(self) -> None:
         """Bring every hub that is ready the documents that any of them holds. One that falls silent meanwhile is left to the next deploy."""

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from spokewire.errors import Code, InputError, PermanentError
 from spokewire.host import files
-from spokewire.network.spec import NetworkSpec
+from spokewire.network.cloudspec import CVM_KEYS
+from spokewire.network.spec import NetworkSpec, ProviderName
 from spokewire.network.specfile import parse_spec
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def read_spec(path: Path) -> str:
 
 
 def add_node(path: Path, name: str, provider: str, nat: str | None) -> NetworkSpec:
-    """Add one node to a spec; nothing is written if the result would be wrong."""
+    """Add one node to a spec; nothing is written if the result would be wrong. A node on Phala is made as the first such table of the spec says."""
     import tomlkit
     from tomlkit.items import AoT
 
@@ -62,6 +63,8 @@ def add_node(path: Path, name: str, provider: str, nat: str | None) -> NetworkSp
     nodes = document.setdefault("nodes", tomlkit.aot())
     table = tomlkit.table()
     table.update({"name": name, "provider": provider} | ({} if nat is None else {"nat": nat}))
+    if provider == ProviderName.PHALA:
+        table.update(_find_like(nodes))
     if not isinstance(nodes, AoT):
         raise InputError(
             Code.SPEC_INVALID, "nodes is written inline in the spec.", hint="Write it as [[nodes]] tables."
@@ -69,6 +72,12 @@ def add_node(path: Path, name: str, provider: str, nat: str | None) -> NetworkSp
     table.trivia.indent = "\n"
     nodes.append(table)
     return _store(path, document)
+
+
+def _find_like(nodes: Any) -> dict[str, Any]:
+    """What the first table of a node on Phala says of its machine, but for its names and tags."""
+    first: Any = next((table for table in nodes if table.get("provider") == ProviderName.PHALA), {})
+    return {key: first[key].unwrap() for key in CVM_KEYS if key in first}
 
 
 def remove_node(path: Path, name: str) -> NetworkSpec:

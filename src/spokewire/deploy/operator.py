@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from spokewire.api.client import Identity, connect
 from spokewire.cloud.provider import Machine, MachineState, Price, Provider
+from spokewire.cloud.waiting import Patience
 from spokewire.deploy.keeper import Keeper
 from spokewire.deploy.plan import Observed, Plan, Verb
 from spokewire.errors import Code, InputError, SpokewireError, TemporaryError
@@ -36,6 +37,8 @@ class Operator:
     """The network's id; None where there is no root key yet, or none any more."""
     errors: dict[str, SpokewireError] = field(default_factory=dict)
     """Why a hub could not be asked, by name."""
+    patience: Patience = field(default_factory=Patience)
+    """How long the providers wait in all."""
     _listed: dict[ProviderName, tuple[float, Sequence[Machine]]] = field(default_factory=dict)
 
     @property

@@ -24,6 +24,11 @@ async def wait_until_in_force(operator: Operator, root: Ed25519PrivateKey) -> No
     await _wait(operator, root, lambda overview, _: not find_old_settings(overview))
 
 
+async def wait_until_drained(operator: Operator, root: Ed25519PrivateKey, hub: MachineName) -> None:
+    """Wait until no pair of nodes goes through a hub any more, by the nodes' word under the newest settings."""
+    await _wait(operator, root, lambda overview, _: not find_old_settings(overview) and _is_empty(overview, hub))
+
+
 async def wait_until_used(
     operator: Operator, root: Ed25519PrivateKey, hub: MachineName, progress: Callable[[str, str], None]
 ) -> None:
@@ -31,6 +36,10 @@ async def wait_until_used(
     progress(hub, "waiting until it hears the nodes")
     await _wait(operator, root, lambda overview, hubs: not find_unheard(overview, hubs[hub].status))
     progress(hub, "ready")
+
+
+def _is_empty(overview: NetworkOverview, hub: MachineName) -> bool:
+    return not any(seen.pairs for seen in overview.hubs if seen.name == hub)
 
 
 def find_unheard(overview: NetworkOverview, hub: HubStatus | None) -> list[str]:

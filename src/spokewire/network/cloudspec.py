@@ -25,6 +25,7 @@ _WHEEL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9._~/%+-]*spokewire-
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,254}@sha256:[0-9a-f]{64}")
 _FILE = re.compile(r"[^\x00-\x1f\x7f]{1,4096}")
+_VARIABLE = re.compile(r"(?!SPOKEWIRE_)[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 def _matches(pattern: re.Pattern[str], rule: str) -> AfterValidator:
@@ -38,6 +39,9 @@ WheelText = Annotated[str, _matches(_WHEEL, "the URL of a wheel: .../spokewire-V
 Sha256Text = Annotated[str, _matches(_SHA256, "a SHA-256: 64 hexadecimal digits in lower case")]
 ImageText = Annotated[str, _matches(_IMAGE, "a container image by digest: NAME@sha256:DIGEST")]
 FileText = Annotated[str, _matches(_FILE, 'a file, such as "docker-compose.yml"')]
+VariableText = Annotated[
+    str, _matches(_VARIABLE, "the name of an environment variable, but none that begins with SPOKEWIRE_")
+]
 
 
 class ReleaseTable(Table):
@@ -76,6 +80,8 @@ class CvmKeys(Table):
     os_image: Slug | None = None
     disk_gb: int | None = Field(default=None, ge=DEFAULT_DISK_GB, le=10_000)
     compose: FileText | None = None
+    environment: tuple[VariableText, ...] | None = Field(default=None, strict=False)
+    env_file: FileText | None = None
 
 
 DROPLET_KEYS: tuple[str, ...] = tuple(DropletKeys.model_fields)
@@ -104,6 +110,10 @@ class CvmSpec:
     disk_gb: int = DEFAULT_DISK_GB
     compose: str | None = None
     """The user's own compose file, relative to the spec's folder."""
+    environment: tuple[str, ...] = ()
+    """Names of variables whose values the machine is given, encrypted, in alphabetical order. The values are never here."""
+    env_file: str | None = None
+    """Where values are that the operator's environment does not have."""
 
 
 def make_droplet(table: DropletKeys) -> DropletSpec:
@@ -125,6 +135,8 @@ def make_cvm(table: CvmKeys) -> CvmSpec:
         os_image=table.os_image or DEFAULT_CVM_IMAGE,
         disk_gb=table.disk_gb or DEFAULT_DISK_GB,
         compose=table.compose,
+        environment=tuple(sorted(set(table.environment or ()))),
+        env_file=table.env_file,
     )
 
 

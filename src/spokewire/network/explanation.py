@@ -3,17 +3,16 @@
 The choice itself is made in each node, from measurements through the tunnel. This reads what the nodes tell of it, and of every hub.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from spokewire.network.overview import NetworkOverview, NodeOverview
+from spokewire.network.paths import LOSS_BETTER_PCT, RTT_BETTER_MS
 from spokewire.network.redundancy import ALIVE, DIRECT, VIA
+from spokewire.network.shares import name_pair, rank_hub
 from spokewire.network.spec import MachineSpec, NetworkSpec
 from spokewire.network.status import PeerStatus, State
-
-LOSS_STEP_PCT = 5.0
-"""Less of a difference in losses speaks for no path."""
 
 
 class _Shape(BaseModel):
@@ -85,7 +84,8 @@ def explain_path(spec: NetworkSpec, overview: NetworkOverview, one: str, other: 
     pair = [(one, nodes.get(one)), (other, nodes.get(other))]
     hubs = [_weigh_hub(hub, pair, used) for hub in spec.hubs]
     candidates = [*hubs, _weigh_direct(spec, sides)]
-    following, why = _choose_next(candidates)
+    shares = {f"{VIA}{hub.name}": rank_hub(name_pair(one, other), hub.name, hub.weight) for hub in spec.hubs}
+    following, why = _choose_next(candidates, shares)
     return Explanation(
         network=spec.name,
         state=max((side.state for side in sides), key=_BADNESS.index),
@@ -177,16 +177,17 @@ def _weigh_direct(spec: NetworkSpec, sides: Sequence[Side]) -> Candidate:
     return Candidate(path=DIRECT, in_use=False, usable=False, reason=why)
 
 
-def _choose_next(candidates: Sequence[Candidate]) -> tuple[str | None, str]:
-    """The best path that is not in use. A pair that is on none yet takes it first."""
-    free = sorted((item for item in candidates if item.usable and not item.in_use), key=_rank)
+def _choose_next(candidates: Sequence[Candidate], shares: Mapping[str, float]) -> tuple[str | None, str]:
+    """The best path that is not in use. A pair that is on none yet takes it first. `shares`: what ranks hubs that are equal."""
+    usable = [item for item in candidates if item.usable and not item.in_use]
+    free = sorted(usable, key=lambda item: _rank(item, shares.get(item.path, 0.0)))
     used = " and ".join(_name(item.path) for item in candidates if item.in_use)
     when = f"if {used} failed" if used else "when they speak"
     if not free:
         return None, f"{when}, there is no other path that both reach"
     best, rest = free[0], free[1:]
     against = "" if best.weight is None or best.reason == "both reach it" else f"; {best.reason}"
-    others = f", better than {', '.join(item.path for item in rest)} now" if rest else ", the only other path"
+    others = f", before {', '.join(item.path for item in rest)}" if rest else ", the only other path"
     return best.path, f"{when}: {best.path}{others}{against}"
 
 
@@ -194,7 +195,8 @@ def _name(path: str) -> str:
     return "the direct path" if path == DIRECT else path.removeprefix(VIA)
 
 
-def _rank(candidate: Candidate) -> tuple[bool, bool, float, float]:
-    """Hubs that drain come last, those that stand by before them; then losses count, then round trips."""
-    loss = round((candidate.loss_pct or 0.0) / LOSS_STEP_PCT)
-    return candidate.drain, candidate.weight == 0, loss, candidate.rtt_ms or 0.0
+def _rank(candidate: Candidate, share: float) -> tuple[bool, bool, int, int, float]:
+    """As the nodes choose (`spokewire.network.paths`): drain, standby, loss, round trip, each in steps of what matters; then the pair's share."""
+    loss = round((candidate.loss_pct or 0.0) / LOSS_BETTER_PCT)
+    trip = round((candidate.rtt_ms or 0.0) / RTT_BETTER_MS)
+    return candidate.drain, candidate.weight == 0, loss, trip, -share

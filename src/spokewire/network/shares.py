@@ -28,5 +28,8 @@ def find_share(pair: str, hubs: Mapping[MachineName, HubPolicy]) -> MachineName:
 
 
 def name_pair(one: str, other: str) -> str:
-    """What both ends of a pair call it."""
-    return "\0".join(sorted((one, other)))
+    """What both ends of a pair call it.
+
+    A node by itself stands for all of its pairs, as in routed mode, where all nodes are called the same: only through one hub do they reach each other.
+    """
+    return "" if one == other else "\0".join(sorted((one, other)))

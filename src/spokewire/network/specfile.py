@@ -151,7 +151,20 @@ def _check_nodes(nodes: list[Read[NodeTable]]) -> list[Fault]:
             expected = 'nat = "none" beside it: the lab\'s NAT routers speak IPv4 only'
             faults.append(Fault(f"{node.place}.family", f"'{node.table.family}' is not allowed", expected))
     faults += [fault for node in nodes for fault in _check_keys(node, CVM_KEYS, ProviderName.PHALA)]
+    faults += [fault for node in nodes for fault in _check_variables(node)]
     return faults + [fault for node in nodes for fault in _check_family(node)]
+
+
+def _check_variables(read: Read[NodeTable]) -> list[Fault]:
+    """Variables are for a compose file, and a file of values for variables."""
+    wanted = (("environment", "compose", "a compose file that uses them"), ("env_file", "environment", "the names"))
+    if read.table.provider is not ProviderName.PHALA or not read.is_sound("provider"):
+        return []
+    return [
+        Fault(f"{read.place}.{key}", "not allowed here", f"{key} only beside {other}: {what}")
+        for key, other, what in wanted
+        if getattr(read.table, key) and not getattr(read.table, other) and read.is_sound(key, other)
+    ]
 
 
 def _check_family(read: Read[HubTable] | Read[NodeTable]) -> list[Fault]:

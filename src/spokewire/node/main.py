@@ -24,7 +24,7 @@ from spokewire.network.health import Health
 from spokewire.network.names import WireGuardKey, interface_name
 from spokewire.network.roster import Roster
 from spokewire.network.rules import plan_admission
-from spokewire.network.status import State
+from spokewire.network.status import Issue, State
 from spokewire.network.topology import InterfaceSpec, plan_node
 from spokewire.node import clocks, mtu, reporting, server
 from spokewire.node.board import Board
@@ -80,15 +80,18 @@ class Node:
         self.transfer = TransferService()
         self.tests = Tests(identity, self.prober, lambda: self.sync.roster, lambda: list(self.sync.clients.values()))
         self.sync = Sync(identity, record, roster, self._roster_changed, self.tests.request, self._hub_found)
-        self.sync.doubled = self._doubled
+        self.sync.doubled, self.sync.judged = self._doubled, self._judge_hub
         self.reporter = Reporter(identity, board.status, self.sync, lambda: len(self.prober.watched))
         self.history = history
         self.fixes = Fixes(history.note_event)
-        self.silence = SilenceWatch(self.prober, self.tunnel, board, self.fixes, lambda: self.reporter.answered_at)
+        self.silence = SilenceWatch(
+            self.prober, self.tunnel, board, self.fixes, self.sync, lambda: self.reporter.answered_at
+        )
         self._look_again, self._report_now = self.silence.look_again, self.silence.report_now
         self.clocks = ClockWatch(self._grant.name, self.prober, board, self.fixes, lambda: self.sync.told)
         self.path_mtu = mtu.PathMtu(self.prober.service, self.tunnel.lifted, board, self.fixes, self._look_again)
         self.pathfinder = Pathfinder(self._grant, self.prober, self.tunnel)
+        self.pathfinder.found_twins = lambda issue: self._judge_hub("twins", issue)
         self.paths = self.pathfinder.paths
         self.paths.note_event, self.paths.moved, board.find_path = (
             history.note_event,
@@ -173,7 +176,7 @@ class Node:
         """The loops, by name."""
         note = self._board.report
         return {
-            "sync": self.sync.run(note("sync", turns=False)),
+            "sync": self.sync.run(partial(note, turns=False)),
             "reconcile": repeat(
                 "reconcile", self.reconcile, RECONCILE_INTERVAL_S, wake=self._look_again, report=note("reconcile")
             ),
@@ -255,6 +258,13 @@ class Node:
             self._board.open_issue(CLONE, describe_clone(self._grant.name, Code(way), clock.wall(), hub.name))
         else:
             self._board.close_issue(CLONE)
+
+    def _judge_hub(self, hub: str, issue: Issue | None) -> None:
+        """What is wrong with what a hub hands out."""
+        if issue is None:
+            self._board.close_issue(f"hub-{hub}")
+        else:
+            self._board.open_issue(f"hub-{hub}", issue)
 
     def _refuse_expired(self, roster: Roster, now: float) -> None:
         if roster.is_revoked(self._grant):

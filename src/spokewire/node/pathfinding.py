@@ -5,10 +5,12 @@ from collections.abc import Callable, Coroutine
 
 from spokewire.errors import SpokewireError
 from spokewire.host.loops import repeat
+from spokewire.network.claims import find_twins
 from spokewire.network.documents import Grant, Member
 from spokewire.network.names import MachineName, WireGuardKey
 from spokewire.network.punching import MAGIC
 from spokewire.network.roster import Roster
+from spokewire.network.status import Issue
 from spokewire.network.topology import Choice
 from spokewire.node.announcing import STEP_S, Announcer
 from spokewire.node.direct import Directs
@@ -28,6 +30,8 @@ class Pathfinder:
     """The paths of one node."""
 
     def __init__(self, me: Grant, prober: Prober, tunnel: Tunnel) -> None:
+        self.found_twins: Callable[[Issue | None], None] = lambda _: None
+        """Called with what is wrong where two hubs claim one endpoint."""
         self._prober = prober
         self._hubs: list[str] = []
         """Their overlay addresses."""
@@ -44,6 +48,7 @@ class Pathfinder:
         self._hubs = [] if plan is None else [str(plan.address(hub.grant.number)) for hub in hubs]
         self._announcer.know(hubs)
         self.paths.know(roster, me, wall)
+        self.found_twins(find_twins(hubs, self.paths.alive, wall))
         return self.paths.choices
 
     def hub_back(self, key: WireGuardKey) -> None:

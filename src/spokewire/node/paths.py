@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from spokewire.host import clock
 from spokewire.host.logs import log
+from spokewire.network.active import choose_active
 from spokewire.network.documents import Grant, Member
 from spokewire.network.events import EventCode
 from spokewire.network.handshakes import calls_first
@@ -83,7 +84,8 @@ class Paths:
         self._alive_since: dict[MachineName, float] = {}
         self._ranks: dict[tuple[str, MachineName, int], float] = {}
         self._looked_at = float("-inf")
-        self._alive: frozenset[MachineName] = frozenset()
+        self.alive: frozenset[MachineName] = frozenset()
+        """The hubs whose echoes come back, where there are several."""
         prober.service.other = self._receive
 
     def know(self, roster: Roster, me: Member | None, wall: float) -> None:
@@ -129,9 +131,9 @@ class Paths:
         watched = self._by_name()
         legs = self._look_at_legs(watched, now)
         alive = frozenset(hub for hub, leg in legs.items() if leg.alive_since is not None)
-        is_whole = alive != self._alive or now - self._looked_at >= WHOLE_INTERVAL_S
+        is_whole = alive != self.alive or now - self._looked_at >= WHOLE_INTERVAL_S
         if is_whole:
-            self._alive, self._looked_at = alive, now
+            self.alive, self._looked_at = alive, now
         for name, pair in self._pairs.items():
             seen = watched.get(name)
             if is_whole or (seen is not None and seen.is_suspect(now)):
@@ -194,7 +196,10 @@ class Paths:
         ways = self._list_ways(pair.other, legs, pair.told if is_told else {})
         told = next((hub for hub, m in self._hubs.items() if is_told and m.grant.number == pair.told_choice), None)
         silent_since = None if seen is None else find_silence(seen.trail, now, leads=leads)
-        path = choose_path(ways, pair.path, Pair(leads, silent_since, told), now)
+        if pair.other.grant.id == self._me.id:
+            path = choose_active(ways, pair.path, now)
+        else:
+            path = choose_path(ways, pair.path, Pair(leads, silent_since, told), now)
         if path.hub == pair.path.hub and not leads and now - path.since >= PIN_S and told is None:
             path = follow(ways, path, self._find_hub(WireGuardKey(pair.other.record.wireguard_key)), now)
         return path

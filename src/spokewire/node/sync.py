@@ -14,11 +14,15 @@ from spokewire.host.identity import Identity
 from spokewire.host.logs import log
 from spokewire.host.loops import Backoff, repeat
 from spokewire.host.routes import choose_url
+from spokewire.network.claims import Claims, give, hear, judge_claims
 from spokewire.network.clocks import Told
 from spokewire.network.documents import Member
 from spokewire.network.names import MachineName
 from spokewire.network.roster import Merge, Roster, merge
+from spokewire.network.status import Issue
 from spokewire.node.offers import Offers
+
+Report = Callable[[SpokewireError | None], None]
 
 LONGEST_BACKOFF_S = 1.0
 """A hub that comes back is found again within a second or so; to one that is away, a try a second costs nothing."""
@@ -72,6 +76,8 @@ class Sync:
         self._found = found
         self.doubled: Callable[[Member, str], None] = lambda *_: None
         """Called with what a hub says of another machine with our keys: `grant-in-use`, `machine-copied`, or ""."""
+        self.judged: Callable[[MachineName, Issue | None], None] = lambda *_: None
+        """Called with a hub, and what is wrong with what it hands out."""
         self.told: Told | None = None
         """What a hub said last of the time."""
         self._more_hubs = asyncio.Event()
@@ -79,24 +85,28 @@ class Sync:
         self._scopes: dict[tuple[str, ...], asyncio.Timeout] = {}
         """What ends each stream."""
 
-    async def run(self, report: Callable[[SpokewireError | None], None]) -> None:
-        """Follow every hub that is known, and those that become known."""
-        followed: set[str] = set()
+    async def run(self, note: Callable[[str], Report]) -> None:
+        """Follow every hub that is known, those that become known, and none that has left. `note` makes the callback by which one tells how it goes."""
+        followed: dict[tuple[str, ...], asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
             while True:
-                for urls in self._find_urls():
-                    if followed.isdisjoint(urls):
-                        followed |= set(urls)
-                        group.create_task(self._follow(urls, report), name=f"sync {urls[0]}")
-                await self._more_hubs.wait()
                 self._more_hubs.clear()
+                wanted = self._find_urls()
+                for urls in [urls for urls in followed if urls not in wanted]:
+                    followed.pop(urls).cancel()
+                    note(f"sync {urls[0]}")(None)
+                for urls in wanted:
+                    if urls not in followed:
+                        task = self._follow(urls, note(f"sync {urls[0]}"))
+                        followed[urls] = group.create_task(task, name=f"sync {urls[0]}")
+                await self._more_hubs.wait()
 
-    def take(self, documents: Iterable[str]) -> None:
+    def take(self, documents: Iterable[str]) -> Merge:
         """Merge documents from anywhere; keep and announce what is new."""
         merged = merge(self.roster, documents, clock.wall())
         _log_refusals(merged)
         if merged.roster is self.roster:
-            return
+            return merged
         self.roster = merged.roster
         self._changed(self.roster)
         self._more_hubs.set()
@@ -105,6 +115,7 @@ class Sync:
         except SpokewireError as error:
             # It is in force; only a restart would not know it, and asks a hub.
             log.warning("roster not stored", code=error.code, error=error.message)
+        return merged
 
     @property
     def me(self) -> Member | None:
@@ -125,7 +136,13 @@ class Sync:
             if known is client:
                 self._scopes[urls].reschedule(asyncio.get_running_loop().time())
 
-    async def _follow(self, urls: tuple[str, ...], report: Callable[[SpokewireError | None], None]) -> None:
+    def doubt_hub(self, name: str) -> None:
+        """The same for a hub whose echoes stay away."""
+        for client in list(self.clients.values()):
+            if client.member.name == name:
+                self.doubt(client)
+
+    async def _follow(self, urls: tuple[str, ...], report: Report) -> None:
         async def step() -> None:
             url = choose_url(urls)
             async with connect(url, self._caller) as client:
@@ -138,11 +155,13 @@ class Sync:
                 try:
                     async with asyncio.timeout(None) as self._scopes[urls]:
                         self.clients[urls] = client
+                        self._more_hubs.set()
                         await self._listen(client)
                 except TimeoutError:
                     log.info("stream given up", hub=client.member.name)
                 finally:
                     self.clients.pop(urls, None)
+                    self._more_hubs.set()
                     self._followed_until = clock.monotonic()
             raise TemporaryError(Code.API_UNREACHABLE, f"{url} ended the roster stream.")
 
@@ -150,9 +169,11 @@ class Sync:
 
     async def _listen(self, client: HubClient) -> None:
         heard, offers = False, Offers(clock.monotonic())
+        claims = self._give(Claims(client.member.name), self._record, "our own record")
         async with aclosing(client.stream_roster()) as lines:
             async for line in lines:
-                self.take(line.documents)
+                merged = self.take(line.documents)
+                claims = hear(claims, line.documents, merged.refusals)
                 if not heard:
                     # A hub speaks when its own tunnel is up: before that a handshake would be lost.
                     heard = True
@@ -161,7 +182,11 @@ class Sync:
                 for request in line.tests:
                     self._test(request, client)
                 offers.hear(line.documents)
-                await self._offer_records(client, offers)
+                claims = await self._offer_records(client, offers, claims)
+                if self.roster.settings is not None and hash(self.roster.settings_text) not in claims.shown:
+                    await self._offer_settings(client)
+                    claims = self._give(claims, self.roster.settings_text, "the settings in force")
+                self.judged(claims.hub, judge_claims(claims, self.roster.documents(), clock.monotonic(), clock.wall()))
 
     async def _offer_settings(self, client: HubClient) -> None:
         """Hand our settings to the hub: one that lost its disk, or was kept in the dark, learns them from us."""
@@ -173,9 +198,12 @@ class Sync:
             if error.code is not Code.DOCUMENT_STALE:
                 raise
 
-    async def _offer_records(self, client: HubClient, offers: Offers) -> None:
+    def _give(self, claims: Claims, text: str, whose: str) -> Claims:
+        return give(claims, text, whose, clock.monotonic())
+
+    async def _offer_records(self, client: HubClient, offers: Offers, claims: Claims) -> Claims:
         """Hand in records that the hub does not tell, though we know them: those of stock clients, of other hubs, and newer ones."""
-        records = (member.text for member in self.roster.members(clock.wall()))
+        records = {member.text: member.name for member in self.roster.members(clock.wall())}
         for text in offers.choose(records, clock.monotonic()):
             try:
                 await client.submit_record(text)
@@ -184,13 +212,19 @@ class Sync:
             except SpokewireError as error:
                 # It is offered again; whether the hub is still there is for its stream to tell.
                 log.info("record not handed in", hub=client.member.name, code=error.code)
-                return
+                return claims
+            else:
+                claims = self._give(claims, text, f"the record of {records[text]}")
             offers.hear([text])
+        return claims
 
     def _find_urls(self) -> list[tuple[str, ...]]:
-        """The URLs of each hub: those of its record before those that our token remembers."""
-        known = [hub.record.api_urls for hub in self.roster.hubs(clock.wall())]
-        return [urls for urls in [*known, *self._identity.token.hub_urls] if urls]
+        """The URLs of each hub: those of its record; and those that our token remembers, while no hub that is known answers."""
+        known = [urls for hub in self.roster.hubs(clock.wall()) if (urls := hub.record.api_urls)]
+        if any(urls in self.clients for urls in known):
+            return known
+        named = {url for urls in known for url in urls}
+        return known + [urls for urls in self._identity.token.hub_urls if urls and named.isdisjoint(urls)]
 
 
 def _log_refusals(merged: Merge) -> None:

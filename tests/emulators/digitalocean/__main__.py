@@ -1,4 +1,7 @@
-"""DigitalOcean, emulated, for use by hand: `python -m tests.emulators.digitalocean --port 8443 --folder /tmp/emulator`."""
+"""DigitalOcean, emulated, for use by hand: `python -m tests.emulators.digitalocean --port 8443 --folder /tmp/emulator`.
+
+Its droplets run nothing: machines need a network of their own to be reached in. `python -m tests.emulators` has both clouds with real machines, and a shell beside them.
+"""
 
 import argparse
 import threading

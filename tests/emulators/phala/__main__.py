@@ -1,4 +1,7 @@
-"""Phala Cloud, emulated, for use by hand: `python -m tests.emulators.phala --port 8444 --folder /tmp/emulator`."""
+"""Phala Cloud, emulated, for use by hand: `python -m tests.emulators.phala --port 8444 --folder /tmp/emulator`.
+
+Its CVMs run nothing: machines need a network of their own to be reached in. `python -m tests.emulators` has both clouds with real machines, and a shell beside them.
+"""
 
 import argparse
 import threading

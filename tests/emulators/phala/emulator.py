@@ -13,7 +13,7 @@ from tests.emulators.phala import shapes
 from tests.emulators.phala.making import Making
 from tests.emulators.phala.reading import add_reading
 from tests.emulators.phala.refusing import refuse
-from tests.emulators.phala.world import SIZES, Cvm, Host, Provision, Switches, default_hosts, make_hex
+from tests.emulators.phala.world import SIZES, Cvm, Host, Provision, Switches, default_hosts, hash_compose, make_hex
 from tests.emulators.service import Call, Emulator, RefusedError, Reply
 
 KEY = "phak_test"
@@ -196,20 +196,23 @@ class PhalaEmulator(Emulator):
         return Reply(204)
 
     def update(self, call: Call) -> Reply:
-        """Changes are taken, and carried out at once."""
+        """Changes are taken, and carried out at once. An environment is replaced as a whole, and its names are part of what is measured."""
         cvm = self.find(call)
         self._refuse_busy(cvm)
-        body = call.body
+        body, changed = call.body, False
         if body.get("encrypted_env"):
             try:
                 env = unseal(body["encrypted_env"], cvm.made_from.key)
             except ValueError as error:
                 return refuse(400, message=f"encrypted_env: {error}")
             compose = cvm.made_from.app_compose
+            allowed = compose.get("allowed_envs", [])
             compose |= {k: body[k] for k in ("docker_compose_file", "allowed_envs") if body.get(k) is not None}
+            compose |= {"allowed_envs": body["env_keys"]} if body.get("env_keys") is not None else {}
+            changed, cvm.compose_hash = compose["allowed_envs"] != allowed, hash_compose(compose)
             cvm.env = {key: value for key, value in env.items() if key in compose.get("allowed_envs", [])}
         answer = {"status": "in_progress", "message": "Update initiated", "correlation_id": "c-2"}
-        return Reply(202, answer | ({"allowed_envs_changed": False} if call.path.endswith("/envs") else {}))
+        return Reply(202, answer | ({"allowed_envs_changed": changed} if call.path.endswith("/envs") else {}))
 
     def _refuse_busy(self, cvm: Cvm) -> None:
         if self.now() < cvm.busy_until:

@@ -1,7 +1,11 @@
 """Hubs that fail and come back, and what tells which of them carries whom."""
 
 import time
+from itertools import permutations
 
+from spokewire.network.documents import HubPolicy
+from spokewire.network.names import MachineName
+from spokewire.network.shares import find_share, name_pair
 from tests.lab.world import Network, wait_until
 
 ADDRESS = {"node-1": "10.88.0.11", "node-2": "10.88.0.12", "node-3": "10.88.0.13"}
@@ -68,6 +72,22 @@ def mend(network: Network, machine: str) -> None:
 def find_paths(network: Network) -> dict[tuple[str, str], str]:
     """The path of each pair, as the nodes tell it."""
     return {(node["name"], peer["name"]): peer["path"] for node in network.status()["nodes"] for peer in node["peers"]}
+
+
+def share(*hubs: str) -> set[str]:
+    """Which of equal hubs carry the pairs of this network."""
+    policies = {MachineName(name): HubPolicy() for name in hubs}
+    return {find_share(name_pair(*pair), policies) for pair in permutations(ADDRESS, 2)}
+
+
+def wait_for_hubs(network: Network, hubs: set[str], limit_s: float) -> None:
+    """Wait until exactly these hubs carry pairs."""
+
+    def look() -> bool:
+        time.sleep(1.0)
+        return set(find_paths(network).values()) == {f"via {name}" for name in hubs}
+
+    wait_until(look, limit_s, f"packets go via {hubs}")
 
 
 def wait_for_paths(network: Network, paths: dict[tuple[str, str], str], limit_s: float) -> None:

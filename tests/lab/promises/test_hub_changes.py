@@ -1,21 +1,18 @@
-"""Hubs come, go, drain and get worse while traffic flows: every datagram is counted."""
+"""Hubs come, go and drain while traffic flows: every datagram is counted."""
 
 import time
 
 import pytest
 
 from tests.lab.conftest import MakeNetwork
-from tests.lab.promises.failover import ADDRESS, count_moves, find_paths, mend
-from tests.lab.promises.promise import Promise, Record, keep, keep_word
+from tests.lab.promises.failover import ADDRESS, share, wait_for_hubs
+from tests.lab.promises.promise import Record, keep_word
 from tests.lab.traffic import Flow
 from tests.lab.world import Network, hub, nodes, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.promise]
 
 MOVES_S = 60.0
-LOSSY_S = 90.0
-"""Loss is judged by the last minute, and has to be worse for fifteen seconds."""
-FLAPPING_S = 40.0
 SETTLES_S = 20.0
 TABLES = (hub("hub-2"), nodes(count=3))
 
@@ -37,14 +34,6 @@ def flows(network: Network) -> list[Flow]:
     return made
 
 
-def wait_for_all_via(network: Network, hubs: set[str], limit_s: float) -> None:
-    def look() -> bool:
-        time.sleep(1.0)
-        return set(find_paths(network).values()) == {f"via {name}" for name in hubs}
-
-    wait_until(look, limit_s, f"packets go via {hubs}")
-
-
 def lost_since(flows: list[Flow], at: float) -> str:
     """Told as the promise tells it; two more seconds pass, in which the last answers may come."""
     for flow in flows:
@@ -59,12 +48,12 @@ def test_draining_a_hub_moves_everything_away_and_loses_nothing(
     since = time.time()
     network.want(hub("hub-2", "drain = true"), nodes(count=3))
     network.deploy()
-    wait_for_all_via(network, {"hub-1"}, MOVES_S)
+    wait_for_hubs(network, {"hub-1"}, MOVES_S)
     moved_s = time.time() - since
     told = lost_since(flows, since)
     network.want(*TABLES)
     network.deploy()
-    wait_for_all_via(network, {"hub-1", "hub-2"}, MOVES_S)
+    wait_for_hubs(network, share("hub-1", "hub-2"), MOVES_S)
     back = lost_since(flows, since + moved_s)
     measured = f"{told}; all had moved {moved_s:.1f} s after the command began; taken back into use: {back}"
     is_kept = told.startswith("0 ") and back.startswith("0 ")
@@ -77,11 +66,11 @@ def test_a_hub_is_added_drained_and_removed_while_traffic_flows(
     since = time.time()
     network.want(hub("hub-2"), hub("hub-3"), nodes(count=3))
     network.deploy()
-    wait_for_all_via(network, {"hub-1", "hub-2", "hub-3"}, MOVES_S)
+    wait_for_hubs(network, share("hub-1", "hub-2", "hub-3"), MOVES_S)
     added = lost_since(flows, since)
     network.want(hub("hub-2"), hub("hub-3", "drain = true"), nodes(count=3))
     network.deploy()
-    wait_for_all_via(network, {"hub-1", "hub-2"}, MOVES_S)
+    wait_for_hubs(network, share("hub-1", "hub-2"), MOVES_S)
     since = time.time()
     network.want(*TABLES)
     network.deploy("--yes")
@@ -89,28 +78,3 @@ def test_a_hub_is_added_drained_and_removed_while_traffic_flows(
     measured = f"added: {added}; removed: {removed}"
     is_kept = added.startswith("0 ") and removed.startswith("0 ")
     keep_word(record_property, "a hub is added, later drained and removed", "no packet lost", measured, is_kept=is_kept)
-
-
-def test_a_hub_that_loses_a_third_of_its_packets_is_left(network: Network, record_property: Record) -> None:
-    wait_for_all_via(network, {"hub-1", "hub-2"}, MOVES_S)
-    since = time.time()
-    network.run("lab", "link", "hub-2", "loss=30%")
-    wait_for_all_via(network, {"hub-1"}, LOSSY_S)
-    keep(record_property, Promise("a hub loses 30 % each way: all pairs have left it", 60.0), [time.time() - since])
-    mend(network, "hub-2")
-
-
-def test_a_line_that_loses_a_tenth_makes_no_pair_go_back_and_forth(network: Network, record_property: Record) -> None:
-    """The ten minutes of it are in test_flapping.py."""
-    watch_flapping(network, FLAPPING_S, record_property)
-
-
-def watch_flapping(network: Network, for_s: float, record_property: Record) -> None:
-    time.sleep(SETTLES_S)
-    network.run("lab", "link", "node-1", "loss=10%")
-    since = time.time()
-    time.sleep(for_s)
-    moves = count_moves(network, since)
-    mend(network, "node-1")
-    fault = f"10 % loss each way at one node for {for_s / 60:.2g} minutes"
-    keep_word(record_property, fault, "no pair changes its path", f"{moves} changes", is_kept=moves == 0)

@@ -33,6 +33,12 @@ def test_a_node_on_phala_needs_an_image_only() -> None:
     assert spec.hubs[0].droplet is None
 
 
+def test_the_names_of_variables_have_an_order_of_their_own_so_that_changing_it_makes_no_machine_anew() -> None:
+    keys = 'compose = "docker-compose.yml"\nenvironment = ["B", "A", "B"]\nenv_file = "secrets.env"\n'
+    (node,) = make_spec(HEAD + RELEASE + LAB_HUB + NODE + keys).nodes
+    assert node.cvm == CvmSpec(compose="docker-compose.yml", environment=("A", "B"), env_file="secrets.env")
+
+
 def test_endpoints_and_the_release_are_understood() -> None:
     tables = '[digitalocean]\nendpoint = "https://127.0.0.1:8443"\n[phala]\n'
     spec = make_spec(HEAD + RELEASE + LAB_HUB + tables)
@@ -57,6 +63,14 @@ def test_endpoints_and_the_release_are_understood() -> None:
         (HEAD + LAB_HUB + NODE.replace("phala", "digitalocean"), "nodes[0].provider", '"lab", "host", "phala"'),
         (HEAD + LAB_HUB + '[[nodes]]\nname = "n"\ndisk_gb = 20\n', "nodes[0].disk_gb", 'provider = "phala" only'),
         (HEAD + RELEASE + LAB_HUB + NODE + 'nat = "none"\n', "nodes[0].nat", 'provider = "lab" only'),
+        (HEAD + RELEASE + LAB_HUB + NODE + 'environment = ["A"]\n', "nodes[0].environment", "only beside compose"),
+        (HEAD + RELEASE + LAB_HUB + NODE + 'env_file = "x.env"\n', "nodes[0].env_file", "only beside environment"),
+        (
+            HEAD + RELEASE + LAB_HUB + NODE + 'compose = "c.yml"\nenvironment = ["SPOKEWIRE_TOKEN"]\n',
+            "nodes[0].environment[0]",
+            "none that begins with SPOKEWIRE_",
+        ),
+        (HEAD + LAB_HUB + '[[nodes]]\nname = "n"\nenvironment = ["A"]\n', "nodes[0].environment", "phala"),
         (HEAD + RELEASE + LAB_HUB + NODE + "disk_gb = 5\n", "nodes[0].disk_gb", "greater than or equal to 20"),
         (HEAD + HUB, "release.wheel", 'the URL of the wheel that hubs install, for provider = "digitalocean"'),
         (HEAD + HUB, "release.wheel_sha256", "missing"),

@@ -89,11 +89,11 @@ def three(**changes: dict[str, Any]) -> list[PeerStatus]:
         (SPEC_TEXT, hubs(), None, "if hub-1 failed, there is no other path that both reach"),
         (SPEC_TEXT + SECOND, hubs(), "via hub-2", "if hub-1 failed: via hub-2, the only other path"),
         (SPEC_TEXT + SECOND, hubs(hub_2=DEAD), None, "there is no other path that both reach"),
-        (THREE, three(hub_2={"rtt_ms": 9.0}), "via hub-3", "via hub-3, better than via hub-2 now"),
-        (THREE, three(hub_3={"loss_pct": 20.0}, hub_2={"rtt_ms": 99.0}), "via hub-2", "better than via hub-3"),
-        (THREE, three(hub_3={"loss_pct": 1.0}, hub_2={"rtt_ms": 99.0}), "via hub-3", "better than via hub-2"),
-        (THREE + "weight = 0\n", three(hub_2={"rtt_ms": 99.0}), "via hub-2", "better than via hub-3"),
-        (THREE + "drain = true\n", three(hub_2={"rtt_ms": 99.0}), "via hub-2", "better than via hub-3"),
+        (THREE, three(hub_2={"rtt_ms": 29.0}), "via hub-3", "via hub-3, before via hub-2"),
+        (THREE, three(hub_3={"loss_pct": 20.0}, hub_2={"rtt_ms": 99.0}), "via hub-2", "before via hub-3"),
+        (THREE, three(hub_3={"loss_pct": 1.0}, hub_2={"rtt_ms": 99.0}), "via hub-3", "before via hub-2"),
+        (THREE + "weight = 0\n", three(hub_2={"rtt_ms": 99.0}), "via hub-2", "before via hub-3"),
+        (THREE + "drain = true\n", three(hub_2={"rtt_ms": 99.0}), "via hub-2", "before via hub-3"),
         (THREE + "drain = true\n", three(hub_2=DEAD), "via hub-3", "it drains: nothing new goes through it"),
         (SPEC_TEXT + SECOND + "weight = 0\n", hubs(), "via hub-2", "it stands by: taken when no other hub works"),
     ],
@@ -134,7 +134,7 @@ def test_a_direct_path_in_use_is_told_with_its_own_figures() -> None:
     found = both(path="direct", rtt_ms=0.4)
     direct = found.candidates[-1]
     assert (direct.in_use, direct.usable, direct.rtt_ms) == (True, True, 0.4)
-    assert found.next_reason.startswith("if the direct path failed: via hub-1")
+    assert found.next_reason.startswith("if the direct path failed: via hub-2")
 
 
 def test_a_node_of_which_nothing_is_heard_is_told_as_that() -> None:

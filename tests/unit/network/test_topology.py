@@ -42,6 +42,19 @@ def test_in_routed_mode_a_node_has_the_hub_as_its_only_peer_for_the_whole_overla
     assert hub.allowed_ips == {IPv4Network("10.88.0.0/24"), ip_network(ULA)}
 
 
+def test_in_routed_mode_all_nodes_have_the_same_one_of_several_hubs_for_the_whole_overlay() -> None:
+    """WireGuard takes an address from one peer only, so nodes at two hubs would not reach each other."""
+    names = [f"node-{number}" for number in range(1, 20)]
+    roster = make_roster(["hub-1", "hub-2", "hub-3", *names], relay=Relay.ROUTED)
+    chosen = set()
+    for name in names:
+        wanted = plan_node(roster, make_grant(name), NOW)
+        assert wanted is not None
+        assert len(wanted.peers) == 3
+        chosen |= {peer.name for peer in wanted.peers if IPv4Network("10.88.0.0/24") in peer.allowed_ips}
+    assert len(chosen) == 1
+
+
 def test_a_hub_lets_each_node_use_its_own_addresses_only_and_waits_to_be_called() -> None:
     wanted = plan_hub(ROSTER, make_grant("hub-1"), NOW)
     assert wanted is not None

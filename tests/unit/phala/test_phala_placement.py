@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spokewire.cloud.phala.answers import Host, Image, InstanceType
-from spokewire.cloud.phala.placement import Wish, choose_place, explain_lack, find_image_fault
+from spokewire.cloud.phala.placement import Wish, choose_place, explain_lack, find_image_fault, find_place_faults
 
 SMALL, LARGE = InstanceType("tdx.small", 1, 2048, None), InstanceType("tdx.large", 4, 8192, None)
 IMAGE = "dstack-0.5.8"
@@ -103,3 +103,29 @@ def test_why_there_is_no_place_is_told_by_the_nearest_reason(
 )
 def test_images_whose_kernel_lacks_what_the_firewall_needs_are_refused(image: str, is_fit: bool) -> None:
     assert (find_image_fault(image) == "") is is_fit
+
+
+@pytest.mark.parametrize(
+    ("hosts", "asked", "told"),
+    [
+        ([A, C], wish(regions=("eu", "us")), []),
+        ([host(1, slots=0.0)], wish(), []),
+        ([], wish(regions=("mars",), image="x-1"), []),
+        (
+            [A, C],
+            wish(regions=("us", "mars", "venus")),
+            [("regions", "mars", "eu, us"), ("regions", "venus", "eu, us")],
+        ),
+        ([A], wish(image="x-1"), [("os_image", "no host offers x-1", "one of dstack-0.5.8")]),
+        ([A, host(3, "eu", images=())], wish(regions=("eu",)), [("os_image", "in eu offers dstack-0.5.8", "none")]),
+        ([A, host(3, "eu", images=())], wish(), []),
+    ],
+)
+def test_a_name_that_no_host_can_fulfil_is_a_fault_and_a_full_host_is_none(
+    hosts: list[Host], asked: Wish, told: list[tuple[str, str, str]]
+) -> None:
+    found = find_place_faults(hosts, asked)
+    assert [key for key, _, _ in found] == [key for key, _, _ in told]
+    for (_, problem, expected), (_, words, known) in zip(found, told, strict=True):
+        assert words in problem
+        assert known in expected

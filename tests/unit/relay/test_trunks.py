@@ -137,6 +137,15 @@ def test_an_announcement_that_comes_before_the_trunks_copy_keeps_its_label_and_t
     assert hubs.pass_data(A, 2, 101) == B
 
 
+def test_an_answer_goes_back_by_both_ways_when_the_greeting_came_by_both() -> None:
+    hubs = Hubs({1: [A], 2: [A, B]})
+    hubs.greet(A, 1, B, 100)
+    hubs.announce_greeting(A, 2, B, 100)
+    assert hubs.answer(B, 2, A, 101, 100) == {A}
+    assert hubs.pass_data(A, 1, 101) == B, "the way that was chosen"
+    assert hubs.pass_data(A, 2, 101) == B, "the way by which the answer may have come first"
+
+
 def test_the_other_hub_cannot_take_a_label_of_a_node_even_before_the_node_claims_it() -> None:
     hubs = Hubs({1: [C], 2: [A, B]})
     assert hubs.send(initiation(100, key(B)), 2, hub_place(1)) == {B}

@@ -13,6 +13,7 @@ from functools import lru_cache
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from spokewire.cloud.phala import yamltext
+from spokewire.cloud.phala.variables import find_used
 from spokewire.errors import Code, Fault, InputError
 from spokewire.network.keys import derive_network_id, parse_public_key
 from spokewire.network.names import NetworkId
@@ -20,8 +21,8 @@ from spokewire.network.names import NetworkId
 SERVICE = "spokewire"
 VOLUME = "spokewire-state"
 TOKEN = "SPOKEWIRE_TOKEN"  # noqa: S105 - the name of the variable, not its value
-ALLOWED_ENVS = (TOKEN,)
-"""What the encrypted environment brings; the guest drops every other name."""
+NAMES = "x-spokewire-environment"
+"""Where the names of the user's variables stand. Docker compose ignores what begins with `x-`."""
 STATUS_PORT = 8000
 MAX_BYTES = 200 * 1024
 """Of compose text and pre-launch script together, of which we send none (docs.phala.com, Phala Cloud API 0.1.0)."""
@@ -50,14 +51,20 @@ class Marker:
 
 
 @lru_cache(maxsize=16)
-def join_agent(user_text: str | None, place: str, image: str, marker: Marker) -> str:
-    """The user's compose text with the agent in it, or one of the agent alone.
+def join_agent(user_text: str | None, place: str, image: str, marker: Marker, variables: tuple[str, ...] = ()) -> str:
+    """The user's compose text with the agent in it, or one of the agent alone. `variables` are those that the encrypted environment brings beside ours.
 
     Raises an InputError that lists what is wrong, each with `place` (the file's name) and its line.
     """
     try:
         root = None if user_text is None else yamltext.parse_graph(user_text, place)
-        text = yamltext.write_graph(_add(_as_mapping(root, place), place, image, marker))
+        whole = _as_mapping(root, place)
+        _refuse_unset(whole, place, variables)
+        whole = _add(whole, place, image, marker)
+        if variables:
+            # The guest lets no other name through, and a change of the names is a change of what is measured: it shows in the text.
+            whole = yamltext.with_entry(whole, NAMES, yamltext.make_node(list(variables)))
+        text = yamltext.write_graph(whole)
     except yamltext.YamlFaultError as error:
         raise _invalid([error.fault]) from None
     except RecursionError:
@@ -131,6 +138,26 @@ def _add(root: MappingNode, place: str, image: str, marker: Marker) -> MappingNo
         raise _invalid(faults)
     root = yamltext.with_entry(root, "services", yamltext.with_entry(services, SERVICE, _service(image, marker)))
     return yamltext.with_entry(root, "volumes", yamltext.with_entry(volumes, VOLUME, yamltext.make_node(None)))
+
+
+def _refuse_unset(root: MappingNode, place: str, variables: tuple[str, ...]) -> None:
+    """Docker compose would put nothing in the place of a variable that has no value, and only say so in a log that nobody reads."""
+    nodes = list(yamltext.walk(root))
+    # Only values are interpolated.
+    keys = {id(key) for node in nodes if isinstance(node, MappingNode) for key, _ in node.value}
+    faults = {
+        name: Fault(
+            f"{place}:{yamltext.line_of(node)}",
+            f"the variable {name} has no value on the machine",
+            f"its name in environment, or a default: ${{{name}:-}}",
+        )
+        for node in nodes
+        if isinstance(node, ScalarNode) and id(node) not in keys
+        for name in find_used(node.value)
+        if name not in variables
+    }
+    if faults:
+        raise _invalid(list(faults.values()))
 
 
 def _section(root: MappingNode, name: str, place: str) -> MappingNode:

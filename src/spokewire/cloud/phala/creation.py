@@ -5,14 +5,13 @@ A process that is killed anywhere here leaves either nothing or a CVM with our n
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from spokewire.cloud.http import AmbiguousError, RefusalError
 from spokewire.cloud.phala.answers import FAILED, Cvm, Provisioned
 from spokewire.cloud.phala.api import Api, compose_file_of, wish_of
-from spokewire.cloud.phala.compose import ALLOWED_ENVS, TOKEN
-from spokewire.cloud.phala.fleet import Fleet, Survey
+from spokewire.cloud.phala.fleet import GONE_LIMIT_S, Fleet, Survey
 from spokewire.cloud.phala.machines import START_LIMIT_S, judge_state
 from spokewire.cloud.phala.names import cvm_name
 from spokewire.cloud.phala.placement import Place, Wish
@@ -44,7 +43,8 @@ class Creation:
     name: MachineName
     wish: Wish
     compose: str
-    token: str = field(repr=False)
+    environment: Mapping[str, str] = field(repr=False)
+    """What goes to the machine encrypted: its token, and the user's own variables."""
     randomness: Callable[[int], bytes]
     say: Say
     _refused: set[tuple[int, str]] = field(default_factory=set)
@@ -117,9 +117,9 @@ class Creation:
         wish = wish_of(
             cvm_name(self.fleet.network, self.name), place.host, place.size, self.wish.image, self.wish.disk_gb
         )
-        made = self.api.provision(wish | {"compose_file": compose_file_of(self.compose, ALLOWED_ENVS)})
+        made = self.api.provision(wish | {"compose_file": compose_file_of(self.compose, list(self.environment))})
         self.fleet.claim(made.app_id, self.compose)
-        sealed = seal({TOKEN: self.token}, made.key, self.randomness(KEY_BYTES + NONCE_BYTES))
+        sealed = seal(self.environment, made.key, self.randomness(KEY_BYTES + NONCE_BYTES))
         self.say(f"committing it to {place.host.name}")
         cvm: Cvm | None
         try:
@@ -157,14 +157,28 @@ class Creation:
                 return found
             leaving = [cvm for owner, cvm in survey.ours if owner == self.name]
             if leaving:
-                self.say("waiting for the deletion of the CVM that had its name")
-                if self.fleet.wait_until_gone(leaving):
-                    break
+                self._await_deletion(leaving, refusal)
                 return None
         raise PermanentError(
             Code.NAME_TAKEN,
             f"Its name is still taken: {refusal.message}",
             hint="Run spokewire deploy again when Phala Cloud has deleted the old CVM (its dashboard lists it).",
+        ) from refusal
+
+    def _await_deletion(self, leaving: Sequence[Cvm], refusal: RefusalError) -> None:
+        """Wait until the CVM is gone that had our name. One that hangs may stay in `deleting` for ever (seen once), and no host takes its name twice."""
+        left = self.fleet.wait_until_gone(
+            leaving, lambda gone_s: self.say(f"waiting for the deletion of the CVM that had its name, {gone_s:.0f} s")
+        )
+        if not left:
+            return
+        why = f"{self._told}; " if self._told else ""
+        where = f" on {left[0].host_name}" if left[0].host_name else ""
+        raise PermanentError(
+            Code.NAME_TAKEN,
+            f"{why}the CVM {left[0].name}{where} (id {left[0].uuid}) is still being deleted after {GONE_LIMIT_S / 60:.0f} minutes and keeps "
+            "its name, so no other host can be tried.",
+            hint="It may cost money until it is gone: look at Phala's dashboard, or ask their support. Then run spokewire deploy again; or use another name for the node.",
         ) from refusal
 
     def _watch(self, cvm: Cvm) -> Cvm | str:

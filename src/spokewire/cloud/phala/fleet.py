@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from spokewire.cloud.phala.answers import Cvm, InstanceType
@@ -130,10 +130,11 @@ class Fleet:
             self._pending.pop(name, None)
             self._hosts.pop(name, None)
 
-    def wait_until_gone(self, cvms: Sequence[Cvm]) -> list[Cvm]:
-        """Wait for removals, which take their time; return those that are still there at the end."""
+    def wait_until_gone(self, cvms: Sequence[Cvm], tell: Callable[[float], None] = lambda _: None) -> list[Cvm]:
+        """Wait for removals, which take their time; return those that are still there at the end. `tell` is called with the seconds gone."""
         left = list(cvms)
-        for _ in self.api.clock.watch(GONE_LIMIT_S, GONE_INTERVAL_S):
+        for gone_s in self.api.clock.watch(GONE_LIMIT_S, GONE_INTERVAL_S):
+            tell(gone_s)
             left = [cvm for cvm in left if self.api.cvm(cvm.uuid) is not None]
             if not left:
                 break

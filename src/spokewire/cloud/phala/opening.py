@@ -27,4 +27,4 @@ def open_provider(
     def connect() -> Api:
         return Api(find_access(environment, endpoint), clock=clock, transport=transport)
 
-    return PhalaProvider(Making(spec.name, spec.release.image, spec_folder, root_key), connect)
+    return PhalaProvider(Making(spec.name, spec.release.image, spec_folder, root_key, environment), connect)

@@ -81,6 +81,29 @@ def explain_lack(hosts: Sequence[Host], wish: Wish, refusal: str) -> str:
     return f"none of {len(in_region)} hosts has room for {sizes} with {wish.disk_gb} GB"
 
 
+def find_place_faults(hosts: Sequence[Host], wish: Wish) -> list[tuple[str, str, str]]:
+    """What of a wish no host can ever fulfil, as far as the list tells: each as key of the spec, problem, and what there is.
+
+    That hosts are full is no fault: room comes and goes. An empty list says nothing about names.
+    """
+    if not hosts:
+        return []
+    regions = sorted({host.region for host in hosts if host.region})
+    unknown = [region for region in wish.regions if region not in regions]
+    if unknown:
+        return [("regions", f"Phala Cloud has no host in {region}", _one_of(regions)) for region in unknown]
+    near = [host for host in hosts if region_rank(host.region, wish.regions) is not None]
+    if any(_offers(host, wish.image) for host in near):
+        return []
+    where = f" in {' or '.join(wish.regions)}" if wish.regions else ""
+    images = sorted({image.name for host in near for image in host.images})
+    return [("os_image", f"no host{where} offers {wish.image}", _one_of(images))]
+
+
+def _one_of(names: Sequence[str]) -> str:
+    return f"one of {', '.join(names)}" if names else "none: nothing is offered"
+
+
 def find_image_fault(name: str) -> str:
     """Why a node cannot run on an image, as far as its name tells; "" if it can. Images for development are taken when the spec names one."""
     version = parse_version(name)

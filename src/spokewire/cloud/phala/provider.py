@@ -1,20 +1,22 @@
 """Phala Cloud as a provider of nodes: each is one CVM that runs the user's compose file with our agent in it."""
 
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
 from spokewire.cloud.phala.answers import Cvm, InstanceType
 from spokewire.cloud.phala.api import Api
-from spokewire.cloud.phala.compose import Marker, identify, join_agent, read_marker
+from spokewire.cloud.phala.compose import TOKEN, Marker, identify, join_agent, read_marker
 from spokewire.cloud.phala.creation import Creation
+from spokewire.cloud.phala.environment import read_environment
 from spokewire.cloud.phala.fleet import Fleet
 from spokewire.cloud.phala.machines import START_LIMIT_S, describe_machine, wanted_shape
 from spokewire.cloud.phala.names import cvm_name, is_cvm_name
-from spokewire.cloud.phala.placement import Wish, find_image_fault
+from spokewire.cloud.phala.placement import Wish, find_image_fault, find_place_faults
+from spokewire.cloud.phala.seal import encode
 from spokewire.cloud.provider import Machine, Price, Say, say_nothing
 from spokewire.errors import Code, Fault, InputError, PermanentError, TemporaryError
 from spokewire.host import files
@@ -45,6 +47,8 @@ class Making:
     """Where the spec is: compose files are relative to it."""
     root_key: str | None
     """The root public key, in base64url; None before there is one, or when it was lost."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The operator's own, in which the variables of the spec are looked for."""
 
 
 class PhalaProvider:
@@ -73,14 +77,10 @@ class PhalaProvider:
             return
         faults = [fault for spec in wanted for fault in self._find_faults(spec)]
         if faults:
-            raise InputError(
-                Code.SPEC_INVALID,
-                "Phala Cloud cannot make what the spec says.",
-                hint="Correct the spec; nothing was made.",
-                faults=list(dict.fromkeys(faults)),
-            )
-        for compose in {_cvm(spec).compose for spec in wanted}:
-            self._compose(compose, self._making.root_key or "")
+            raise _unfulfillable(faults)
+        for cvm in {_cvm(spec) for spec in wanted}:
+            self._compose(cvm, self._making.root_key or "")
+            encode(self._variables(cvm))
         account = self._api.account()
         if account.balance < LEAST_BALANCE_USD and not account.is_post_paid:
             raise PermanentError(
@@ -95,8 +95,19 @@ class PhalaProvider:
                 "The workspace at Phala Cloud has as many CVMs as it may have.",
                 hint="Remove some, or ask Phala for a higher tier.",
             )
-        for spec in wanted:
-            self._wish(spec)
+        self._check_places(wanted)
+
+    def _check_places(self, wanted: Sequence[MachineSpec]) -> None:
+        """Names of the spec that no host can fulfil; whether there is room is for each machine to find out."""
+        wishes = {_cvm(spec): (spec.name, self._wish(spec)) for spec in reversed(wanted)}
+        hosts = self._api.hosts()
+        faults = [
+            Fault(f"{key} of {name}", problem, expected)
+            for name, wish in wishes.values()
+            for key, problem, expected in find_place_faults(hosts, wish)
+        ]
+        if faults:
+            raise _unfulfillable(faults)
 
     def price(self, spec: MachineSpec, existing: Machine | None = None) -> Price | None:
         """The size's own price, and the disk's."""
@@ -128,9 +139,9 @@ class PhalaProvider:
         fault = next(iter(self._find_faults(spec)), None)
         if fault is not None:
             raise InputError(Code.SPEC_INVALID, f"{fault}.", hint="Correct the spec.")
-        compose = self._compose(_cvm(spec).compose, root_key)
+        compose, environment = self._compose(_cvm(spec), root_key), {TOKEN: token} | self._variables(_cvm(spec))
         wish = self._wish(spec)
-        cvm = Creation(self._api, self._fleet, spec.name, wish, compose, token, self._randomness, say).run()
+        cvm = Creation(self._api, self._fleet, spec.name, wish, compose, environment, self._randomness, say).run()
         return describe_machine(spec.name, cvm, self._api.clock.wall())
 
     def start(self, name: MachineName) -> None:
@@ -154,7 +165,7 @@ class PhalaProvider:
     def shape(self, spec: MachineSpec, existing: Machine | None = None) -> str:
         """Size, region, disk, image and compose text. Changing any of them makes the CVM anew, and its disk is lost."""
         key = self._making.root_key
-        compose = self._compose(_cvm(spec).compose, key or "")
+        compose = self._compose(_cvm(spec), key or "")
         return wanted_shape(_cvm(spec), None if key is None else compose, "" if existing is None else existing.shape)
 
     def destroy(self, name: MachineName, *, keep_address: bool = False) -> None:
@@ -187,8 +198,11 @@ class PhalaProvider:
                 self._api.delete(cvm.uuid)
         return self._fleet.wait_until_gone(cvms)
 
-    def _compose(self, file: str | None, root_key: str) -> str:
-        marker, image = Marker(self._making.network, root_key), self._making.image
+    def _variables(self, cvm: CvmSpec) -> dict[str, str]:
+        return read_environment(cvm, self._making.folder, self._making.environment)
+
+    def _compose(self, cvm: CvmSpec, root_key: str) -> str:
+        file, marker, image = cvm.compose, Marker(self._making.network, root_key), self._making.image
         if image is None:
             raise InputError(
                 Code.SPEC_INVALID, "The spec does not say which image nodes run.", hint="Set image in [release]."
@@ -204,7 +218,7 @@ class PhalaProvider:
                 hint="The path is relative to the spec.",
                 faults=[fault],
             )
-        return join_agent(text, file, image, marker)
+        return join_agent(text, file, image, marker, cvm.environment)
 
     def _wish(self, spec: MachineSpec) -> Wish:
         cvm, known = _cvm(spec), self._sizes
@@ -225,6 +239,15 @@ class PhalaProvider:
             else [Fault(spec.name, f"Phala Cloud takes no CVM called {name}", "no two hyphens in a row")]
         )
         return faults + ([Fault(f"os_image of {spec.name}", image, "a later image")] if image else [])
+
+
+def _unfulfillable(faults: Sequence[Fault]) -> InputError:
+    return InputError(
+        Code.SPEC_INVALID,
+        "Phala Cloud cannot make what the spec says.",
+        hint="Correct the spec; nothing was made.",
+        faults=list(dict.fromkeys(faults)),
+    )
 
 
 def _cvm(spec: MachineSpec) -> CvmSpec:

@@ -37,13 +37,7 @@ def seal(environment: Mapping[str, str], recipient: str, randomness: bytes) -> s
         raise PermanentError(
             Code.CLOUD_REFUSED, "Phala Cloud's answer has no key to encrypt with.", hint="Try again later."
         )
-    plain = json.dumps(
-        {"env": [{"key": key, "value": value} for key, value in environment.items()]},
-        separators=(",", ":"),
-        ensure_ascii=False,
-    ).encode()
-    if len(plain) > MAX_BYTES:
-        raise InputError(Code.TOO_LARGE, f"The environment has {len(plain):,} bytes.", hint=f"At most {MAX_BYTES:,}.")
+    plain = encode(environment)
     ephemeral, nonce = X25519PrivateKey.from_private_bytes(randomness[:KEY_BYTES]), randomness[KEY_BYTES:]
     try:
         shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(match[1])))
@@ -54,6 +48,15 @@ def seal(environment: Mapping[str, str], recipient: str, randomness: bytes) -> s
         ) from None
     public = ephemeral.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     return (public + nonce + AESGCM(shared).encrypt(nonce, plain, None)).hex()
+
+
+def encode(environment: Mapping[str, str]) -> bytes:
+    """An environment as it is before it is encrypted; InputError if it is larger than a machine takes."""
+    items = [{"key": key, "value": value} for key, value in environment.items()]
+    plain = json.dumps({"env": items}, separators=(",", ":"), ensure_ascii=False).encode()
+    if len(plain) > MAX_BYTES:
+        raise InputError(Code.TOO_LARGE, f"The environment has {len(plain):,} bytes.", hint=f"At most {MAX_BYTES:,}.")
+    return plain
 
 
 def unseal(blob: str, key: X25519PrivateKey) -> dict[str, str]:

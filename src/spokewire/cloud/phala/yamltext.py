@@ -85,7 +85,7 @@ def parse_graph(text: str, place: str) -> Node | None:
         raise YamlFaultError(Fault(place, " ".join(str(error).split()), "valid YAML")) from None
     except RecursionError:
         raise YamlFaultError(Fault(place, "nested too deeply", "a file that people can read")) from None
-    for node in _walk(root) if root is not None else []:
+    for node in walk(root) if root is not None else []:
         if isinstance(node, ScalarNode):
             _settle(node)
         elif isinstance(node, MappingNode):
@@ -95,7 +95,7 @@ def parse_graph(text: str, place: str) -> Node | None:
 
 def write_graph(root: Node) -> str:
     """Write a graph as a document; the same graph is always the same text."""
-    for node in _walk(root):
+    for node in walk(root):
         if isinstance(node, yaml.CollectionNode):
             node.flow_style = False
     stream = _Stream()
@@ -158,7 +158,7 @@ def is_nothing(node: Node) -> bool:
     return isinstance(node, ScalarNode) and node.style is None and node.value in {"null", "Null", "NULL", "~"}
 
 
-def _walk(root: Node) -> Iterator[Node]:
+def walk(root: Node) -> Iterator[Node]:
     """Every node of a graph once, also of one with aliases to itself."""
     pending, seen = [root], set[int]()
     while pending:

@@ -1,4 +1,4 @@
-"""Two hubs and two nodes, each of which loses another hub, with the real agents."""
+"""Two hubs that are not equal to every node, with the real agents: each loses another one, or all must have the same one."""
 
 import time
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.lab.conftest import MakeNetwork
 from tests.lab.traffic import Traffic
-from tests.lab.world import Network, hub, measured, nodes, wait_until
+from tests.lab.world import HEAD, Network, hub, measured, nodes, wait_until
 
 pytestmark = pytest.mark.lab
 
@@ -37,6 +37,21 @@ def test_two_nodes_that_have_no_hub_in_common_any_more_find_the_way_through_both
     measured("from the cut to a flow through both hubs", time.time() - since)
     measured("longest time without an answer", traffic.longest_gap_s())
     network.prove()
+
+
+def test_in_a_routed_network_all_nodes_go_to_the_other_hub_together(make_network: MakeNetwork) -> None:
+    network = make_network()
+    network.spec.write_text(HEAD.replace('"sealed"', '"routed"') + hub("hub-2") + nodes(count=3))
+    network.deploy()
+    network.prove()
+    (active,) = {node["path"] for node in network.status()["nodes"]}
+    traffic = Traffic.begin(network, "node-1", "node-2", "10.88.0.12")
+    traffic.wait_for_answers(20, 5)
+    network.run("lab", "kill", active.removeprefix("via "))
+    wait_until(lambda: active not in {node["path"] for node in network.status()["nodes"]}, LIMIT_S, "all leave it")
+    traffic.wait_for_answers(20, LIMIT_S)
+    measured("routed, active hub switched off: longest time without an answer", traffic.longest_gap_s())
+    wait_until(lambda: network.run("test", "--json", expect=None).data["ok"], LIMIT_S, "all pairs go through it")
 
 
 def switched(network: Network, name: str) -> bool:
