@@ -1,9 +1,11 @@
 """Direct paths: which pairs of NATs let them be, by what the nodes say and by what really passes the hub."""
 
+import time
 from itertools import combinations_with_replacement
 
 import pytest
 
+from tests.lab import breakage
 from tests.lab.conftest import MakeNetwork
 from tests.lab.promises.passing import (
     LAN,
@@ -27,9 +29,17 @@ VIA_HUB = {("port-1", "sym-1"), ("sym-1", "sym-2")}
 """A symmetric NAT gives each destination another port, which one that filters by port does not let in (RFC 5128 section 3.3.5)."""
 NEIGHBOURS = ("port-2", "sym-2")
 """A pair that needs a hub, unless the two are in one LAN."""
-SIZES = {pair: choose_size(number) for number, pair in enumerate([*MATRIX, NEIGHBOURS])}
+DEAF = ("open-2", "cone-2")
+"""A pair of which the second may open no packet socket."""
+SIZES = {pair: choose_size(number) for number, pair in enumerate([*MATRIX, NEIGHBOURS, DEAF])}
 FIRST_TRIES_S = 45.0
 """One on the first seconds, one ten seconds later, one twenty seconds later."""
+WITHOUT_RAW = (
+    "setpriv --bounding-set=-net_raw --inh-caps=-net_raw sh /run/disk/boot < /dev/null >> /run/disk/daemon.log 2>&1 &"
+)
+"""The agent starts as in a container that lacks CAP_NET_RAW."""
+NO_TRY_S = 8.0
+"""Any other pair would have tried long ago."""
 IN_USE = 20
 """Of the datagrams of a pair in use so many pass in the time of a count, or none."""
 
@@ -87,5 +97,20 @@ def test_two_nodes_in_one_lan_find_each_other_there_whatever_their_nats_are(
     connect_by_cable(network, *NEIGHBOURS)
     talk(network, address, [NEIGHBOURS], 3600)
     wait_for_pairs(network, {NEIGHBOURS: True}, FIRST_TRIES_S)
+    print(f"measured: port-restricted and symmetric in one LAN: direct; to {find_endpoint(network, *NEIGHBOURS)}")
     places = [find_endpoint(network, one, other).rpartition(":")[0] for one, other in (NEIGHBOURS, NEIGHBOURS[::-1])]
     assert places == [LAN[1], LAN[0]]
+
+
+def test_a_node_that_may_open_no_packet_socket_uses_its_hub_and_says_so_once(
+    network: Network, address: dict[str, str]
+) -> None:
+    breakage.kill_daemon(network, DEAF[1])
+    network.exec(DEAF[1], "sh", "-c", WITHOUT_RAW)
+    talk(network, address, [DEAF], 3600)
+    node = network.wait_for_node(DEAF[1], "connected")
+    time.sleep(NO_TRY_S)
+    wait_for_pairs(network, {DEAF: False}, 5)
+    assert [issue["code"] for issue in node["issues"]] == ["permission"], node["issues"]
+    log = network.run("lab", "logs", DEAF[1]).out.splitlines()
+    assert sum("may not open a packet socket" in line for line in log) == 1
