@@ -114,8 +114,17 @@ def test_what_is_told_of_direct_paths_is_read_as_strictly(direct: object) -> Non
     assert parse_signal(say(direct={"key": KEY, "round": 1})) is not None, "the rest of the test means something"
 
 
-def test_the_longest_word_on_direct_paths_leaves_room_for_what_is_told_of_hubs() -> None:
+@pytest.mark.parametrize("hubs", [1, 10, MAX_HUBS])
+def test_the_longest_word_on_direct_paths_fits_with_that_on_hubs_for_the_price_of_some_places(hubs: int) -> None:
     places = tuple(f"[{':'.join(['2001'] * 7)}:{number:04x}]:65535" for number in range(MAX_PLACES))
     direct = DirectTold(places=places, key=KEY, round=2**31, taken=True)
-    legs = tuple(LegTold(hub=2**20 - number, alive=False, loss_pct=100.0, rtt_ms=59_999.9) for number in range(4))
-    assert len(format_signal(Signal(legs=legs, chosen=2**20, direct=direct))) <= MAX_BYTES
+    legs = tuple(LegTold(hub=2**20 - number, alive=False, loss_pct=100.0, rtt_ms=59_999.9) for number in range(hubs))
+    data = format_signal(Signal(legs=legs, chosen=2**20, direct=direct))
+    assert len(data) <= MAX_BYTES
+    read = parse_signal(data)
+    assert read is not None
+    assert read.legs == legs
+    assert read.direct is not None
+    left = len(read.direct.places)
+    assert read.direct == direct.model_copy(update={"places": places[:left]})
+    assert left == MAX_PLACES or len(data) + len(places[left]) + len('"",') > MAX_BYTES, "no more than must be"
