@@ -11,7 +11,7 @@ from tests.lab.promises.passing import cut, mend_cut, plan_cut, wait_for_pairs
 from tests.lab.promises.promise import Promise, Record, keep, keep_word
 from tests.lab.promises.pulse import Pulse, answer
 from tests.lab.traffic import Flow
-from tests.lab.world import Network, hub, nodes, wait_until
+from tests.lab.world import Network, hub, measured, nodes, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.promise]
 
@@ -51,9 +51,11 @@ def test_no_datagram_is_lost_when_pairs_with_traffic_go_direct(
     network: Network, flow: Flow, record_property: Record
 ) -> None:
     Pulse(network, BRIEF[0], {BRIEF[1]: ADDRESS[BRIEF[1]]}, for_s=BRIEF_S).wait_for_flow()
+    begun = time.time()
     Pulse(network, QUIET[0], {QUIET[1]: ADDRESS[QUIET[1]]}).wait_for_flow()
     wait_for_pairs(network, {FLOWING: True, QUIET: True}, FIRST_TRIES_S)
     flow.wait_for(300, 30)
+    measured("from its first datagram until a pair goes direct", list_moves(network, begun)[QUIET][0][0] - begun)
     lost = len(flow.lost())
     keep_word(
         record_property, "a pair goes direct", "no packet lost", f"{lost} lost of {flow.sent()}", is_kept=not lost
@@ -99,7 +101,7 @@ def test_a_direct_path_that_dies_one_way_or_both_gives_way_to_a_hub_and_comes_ba
     keep(record_property, Promise("direct path dies one way", LIMIT_S), [figures[FLOWING]])
     keep(record_property, Promise("direct path dies both ways", LIMIT_S), [figures[QUIET]])
     ways = [way for pair in (FLOWING, QUIET) for way in (pair, pair[::-1])]
-    found = {way: [text for text in moves[way] if DIRECT in text or ENDED in text] for way in ways}
+    found = {way: [text for _, text in moves[way] if DIRECT in text or ENDED in text] for way in ways}
     assert all(len(texts) == 1 and ENDED in texts[0] for texts in found.values()), f"each end leaves once: {found}"
     lost = flow.lost_since(back_at)
     what = f"{lost} lost of a hundred a second"
@@ -108,15 +110,15 @@ def test_a_direct_path_that_dies_one_way_or_both_gives_way_to_a_hub_and_comes_ba
 
 def test_a_pair_without_traffic_goes_back_to_its_hub(network: Network) -> None:
     wait_for_pairs(network, {BRIEF: False, FLOWING: True}, IDLE_S)
-    found = [text for text in list_moves(network, 0.0)[BRIEF] if DIRECT in text or ENDED in text]
+    found = [text for _, text in list_moves(network, 0.0)[BRIEF] if DIRECT in text or ENDED in text]
     assert [DIRECT in text for text in found] == [True, False], found
 
 
-def list_moves(network: Network, since: float) -> dict[tuple[str, str], list[str]]:
-    """What each node told since an instant of a change of its path to each other."""
+def list_moves(network: Network, since: float) -> dict[tuple[str, str], list[tuple[float, str]]]:
+    """What each node told since an instant of a change of its path to each other, and when that was."""
     told, found = network.run("history", "--since", "10m", "--json").data, defaultdict(list)
     for node in told["nodes"]:
         for event in node["events"]:
             if event["code"] == "path-changed" and event["at"] >= since:
-                found[node["node"], event["subject"]].append(event["text"])
+                found[node["node"], event["subject"]].append((event["at"], event["text"]))
     return found

@@ -127,4 +127,6 @@ def test_the_longest_word_on_direct_paths_fits_with_that_on_hubs_for_the_price_o
     assert read.direct is not None
     left = len(read.direct.places)
     assert read.direct == direct.model_copy(update={"places": places[:left]})
-    assert left == MAX_PLACES or len(data) + len(places[left]) + len('"",') > MAX_BYTES, "no more than must be"
+    assert left == MAX_PLACES or len(data) + len(places[left]) + len('"places":[""],') > MAX_BYTES, (
+        "no more than must be"
+    )
