@@ -123,6 +123,44 @@ def test_the_end_that_follows_goes_where_wireguard_hears_the_other_from() -> Non
     assert found == [PLACES[ONE], None, None, PLACES[ONE]], "for a moment packets of before may still come"
 
 
+def test_the_leading_end_goes_back_when_the_other_does_not_go_along() -> None:
+    world = World()
+    world.invite()
+    world.run(1.0)
+    found = []
+    for after_s, observed in ((0.0, HUB), (SETTLE_S, PLACES[OTHER]), (SETTLE_S, HUB)):
+        world.clock.now += after_s
+        world.one.look(observed=observed)
+        found.append(world.one.place)
+    assert found == [PLACES[OTHER], PLACES[OTHER], None]
+
+
+def test_the_leading_end_goes_back_as_soon_as_the_other_says_that_it_has_left() -> None:
+    world = World()
+    world.invite()
+    world.run(1.0)
+    found = []
+    for after_s, is_silent in ((0.0, False), (SETTLE_S, False), (0.0, True)):
+        world.clock.now += after_s
+        world.other.look(silent=is_silent, observed=PLACES[ONE])
+        world.one.hear(world.other.tell())
+        found.append(world.places)
+    assert found == [(PLACES[OTHER], PLACES[ONE]), (PLACES[OTHER], PLACES[ONE]), (None, None)]
+
+
+def test_an_end_that_has_not_gone_along_yet_is_waited_for_a_moment() -> None:
+    world = World()
+    world.invite()
+    before = world.other.tell()
+    world.run(1.0)
+    found = []
+    for after_s in (0.0, SETTLE_S):
+        world.clock.now += after_s
+        world.one.hear(before)
+        found.append(world.one.place)
+    assert found == [PLACES[OTHER], None]
+
+
 def test_a_pair_without_traffic_is_not_called_back_to_its_direct_path_by_an_echo() -> None:
     world = World()
     world.invite()

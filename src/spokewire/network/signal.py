@@ -42,7 +42,7 @@ class DirectTold(_Shape):
     key: KeyText
     round: int = Field(ge=0, le=2**31)
     taken: bool = False
-    """The sender sends directly now. It leads: the other end is to do the same, or packets of before would call the sender back to the hub."""
+    """The sender sends directly now. If it leads, the other end is to do the same, or packets of before would call the sender back to the hub; if it follows, it does."""
 
 
 class Signal(_Shape):

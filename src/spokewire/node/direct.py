@@ -33,7 +33,7 @@ from spokewire.relay.places import Endpoint, format_endpoint, parse_endpoint
 
 CALM_S = 1.0
 SETTLE_S = 5.0
-"""For so long after a change packets of before may call the end that follows to where they come from; later it is the leading end that has changed."""
+"""For so long after a change packets of before may call an end to where they come from; later it is the other end that does not go along."""
 LINGER_S = 30.0
 """How long after its last traffic a pair keeps its direct path."""
 HEARD_S = 120.0
@@ -144,23 +144,13 @@ class Directs:
             # The other end has been started anew, and counts from one again.
             pair.direct = replace(pair.direct, round=0)
         pair.told, pair.places = told, choose_places(told.places, (plan.cidr, plan.ula))
-        if not leads:
-            self._follow(name, pair, told, now)
+        before = pair.direct
+        pair.direct = _lead(before, told, now) if leads else _follow(before, told, now)
+        self._tell_change(name, pair, before, now)
         if not accepts_round(pair.direct, told.round, leads=leads, now=now):
             return False
         pair.direct = begin_try(pair.direct, told.round, now)
         return not leads
-
-    def _follow(self, name: MachineName, pair: _Pair, told: DirectTold, now: float) -> None:
-        """Go where the leading end has gone: directly, to the place that answered best, or back to the hub."""
-        before = pair.direct
-        if told.taken and before.place is None and told.round == before.round and before.answered:
-            # Never to a place that has not answered: its address may be forged. Where WireGuard has heard the other end, `look` follows.
-            best = min(before.answered, key=lambda place: before.answered[place].rtt_ms)
-            pair.direct = take_place(before, best, now)
-        elif not told.taken and before.place is not None:
-            pair.direct = leave_place(before, now)
-        self._tell_change(name, pair, before, now)
 
     def look(self, name: MachineName, active_until: float, *, leads: bool, silent: bool, observed: str | None) -> bool:
         """Look at one pair. `observed`: where WireGuard has it. True if the other node is to be told, to begin a try."""
@@ -174,7 +164,8 @@ class Directs:
             pair.direct = before if before.place is None else leave_place(before, now)
         elif not leads and observed in pair.heard and now - pair.left_at >= SETTLE_S:
             pair.direct = before if before.place == observed else take_place(before, observed, now)
-        elif not leads and before.place is not None and observed not in pair.heard and now - before.since >= SETTLE_S:
+        elif before.place not in {None, observed} and observed not in pair.heard and now - before.since >= SETTLE_S:
+            # The other end calls from elsewhere: it has left.
             pair.direct = leave_place(before, now)
         self._tell_change(name, pair, before, now)
         invited = invite(pair.direct, now) if leads and is_wanted and now < active_until else None
@@ -258,6 +249,20 @@ class Directs:
         local = [f"[{a}]:{port}" if ":" in a else f"{a}:{port}" for a in self._local]
         seen = [endpoint for endpoint, at in self._seen.values() if now - at < SEEN_S]
         return tuple(dict.fromkeys([*seen, *local]))[:MAX_PLACES]
+
+
+def _lead(direct: Direct, told: DirectTold, now: float) -> Direct:
+    """Go back to the hub where the other end does not go along: it has left for a reason, or its host lets probes in and WireGuard's packets not."""
+    is_alone = direct.place is not None and told.round == direct.round and not told.taken
+    return leave_place(direct, now) if is_alone and now - direct.since >= SETTLE_S else direct
+
+
+def _follow(direct: Direct, told: DirectTold, now: float) -> Direct:
+    """Go where the leading end has gone: directly, to the place that answered best, or back to the hub."""
+    if told.taken and direct.place is None and told.round == direct.round and direct.answered:
+        # Never to a place that has not answered: its address may be forged. Where WireGuard has heard the other end, `look` follows.
+        return take_place(direct, min(direct.answered, key=lambda place: direct.answered[place].rtt_ms), now)
+    return leave_place(direct, now) if direct.place is not None and not told.taken else direct
 
 
 def _note_heard(pair: _Pair, place: str, now: float) -> None:

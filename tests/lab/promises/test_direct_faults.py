@@ -114,6 +114,21 @@ def test_a_pair_without_traffic_goes_back_to_its_hub(network: Network) -> None:
     assert [DIRECT in text for text in found] == [True, False], found
 
 
+def test_direct_paths_end_without_a_loss_when_the_operator_does_not_want_them_any_more(
+    network: Network, flow: Flow, record_property: Record
+) -> None:
+    wait_for_pairs(network, {FLOWING: True}, RETURN_S)
+    since = time.time()
+    network.spec.write_text(network.spec.read_text().replace("direct = true", "direct = false"))
+    network.deploy()
+    wait_for_pairs(network, {FLOWING: False, QUIET: False}, 20)
+    flow.wait_for(300, 30)
+    lost = flow.lost_since(since)
+    what = f"{lost} lost of a hundred a second"
+    keep_word(record_property, "direct paths are switched off", "no packet lost", what, is_kept=not lost)
+    assert {path.split(" ")[0] for path in find_paths(network).values()} == {"via"}
+
+
 def list_moves(network: Network, since: float) -> dict[tuple[str, str], list[tuple[float, str]]]:
     """What each node told since an instant of a change of its path to each other, and when that was."""
     told, found = network.run("history", "--since", "10m", "--json").data, defaultdict(list)
