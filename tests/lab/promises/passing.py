@@ -77,12 +77,18 @@ def find_endpoint(network: Network, machine: str, other: str) -> str:
 def wait_for_pairs(network: Network, wanted: Mapping[tuple[str, str], bool], limit_s: float) -> None:
     """Wait until both ends of each pair say that they send directly, or that they do not."""
 
+    seen: list[dict[tuple[str, str], str]] = []
+
     def look() -> bool:
-        paths = find_paths(network)
-        found = {pair: [(paths[way] == "direct") for way in (pair, pair[::-1])] for pair in wanted}
+        seen.append(find_paths(network))
+        found = {pair: [(seen[-1][way] == "direct") for way in (pair, pair[::-1])] for pair in wanted}
         return found == {pair: [is_direct] * 2 for pair, is_direct in wanted.items()}
 
-    wait_until(look, limit_s, f"exactly these pairs are direct: {dict(wanted)}")
+    try:
+        wait_until(look, limit_s, f"exactly these pairs are direct: {dict(wanted)}")
+    except AssertionError:
+        print(f"the paths at last: {seen[-1]}", network.run("history", "--since", "3m", expect=None).out)
+        raise
 
 
 def connect_by_cable(network: Network, one: str, other: str) -> None:
