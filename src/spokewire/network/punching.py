@@ -25,6 +25,8 @@ MAX_PLACES = 8
 PROBE_INTERVAL_S = 0.2
 TRY_S = 3.0
 """How long probes are sent before the NATs between two nodes count as ones that let nothing through."""
+LEAST_PAUSE_S = 5.0
+"""From one try to the next, whatever the other end says: it names addresses that are not its own, too. Less than any rest of an honest one."""
 LEAST_ANSWERS = 3
 """From one place, before packets go there."""
 FIRST_REST_S = 10.0
@@ -79,19 +81,18 @@ def _mac(body: bytes, key: bytes) -> bytes:
 
 def choose_places(told: Iterable[str], overlay: Iterable[IPv4Network | IPv6Network]) -> tuple[str, ...]:
     """Of the places that another node tells, those that a probe may be sent to: unicast, not our own machine, not the overlay itself."""
-    inside, chosen = tuple(overlay), []
-    for place in dict.fromkeys(told):
+    inside, chosen = tuple(overlay), dict[str, None]()
+    for place in told:
         host, _, port = place.rpartition(":")
         try:
-            address = ip_address(host.strip("[]"))
+            address, number = ip_address(host.strip("[]")), int(port)
         except ValueError:
             continue
         is_odd = address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local
-        if is_odd or address.is_reserved or not port.isdigit() or not 0 < int(port) < 2**16:
+        if is_odd or address.is_reserved or not 0 < number < 2**16 or any(address in network for network in inside):
             continue
-        if not any(address in network for network in inside):
-            chosen.append(place)
-    return tuple(chosen[:MAX_PLACES])
+        chosen[f"[{address}]:{number}" if address.version == 6 else f"{address}:{number}"] = None  # noqa: PLR2004
+    return tuple(chosen)[:MAX_PLACES]
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,10 @@ class Direct:
     since: float = 0.0
     round: int = 0
     """Of the tries: the leading end counts them, the other follows."""
+    tried: int = 0
+    """The newest round in which probes were sent."""
+    tried_at: float = float("-inf")
+    """When that began."""
     trying_until: float | None = None
     next_try_at: float = 0.0
     rest_s: float = FIRST_REST_S
@@ -133,9 +138,16 @@ def invite(direct: Direct, now: float) -> Direct | None:
     return replace(direct, round=direct.round + 1, next_try_at=now + direct.rest_s, rest_s=rest_s)
 
 
+def accepts_round(direct: Direct, number: int, *, leads: bool, now: float) -> bool:
+    """Whether to send probes now that the other end has told where it is: the end that follows in any new round, the leading one once in its own."""
+    is_free = direct.place is None and direct.trying_until is None and now - direct.tried_at >= LEAST_PAUSE_S
+    is_new = number == direct.round > direct.tried if leads else number > direct.round
+    return is_free and is_new
+
+
 def begin_try(direct: Direct, number: int, now: float) -> Direct:
     """Both ends have told where they are, for this round: send probes from now on."""
-    return replace(direct, round=number, trying_until=now + TRY_S, answered={})
+    return replace(direct, round=number, tried=number, tried_at=now, trying_until=now + TRY_S, answered={})
 
 
 def end_try(direct: Direct, *, leads: bool, now: float) -> Direct:
@@ -157,4 +169,6 @@ def take_place(direct: Direct, place: str, now: float) -> Direct:
 def leave_place(direct: Direct, now: float) -> Direct:
     """Packets go through a hub again. A path that held for long is tried again soon, another after a growing rest."""
     rest_s = FIRST_REST_S if now - direct.since >= STEADY_S else direct.rest_s
-    return Direct(round=direct.round, next_try_at=now + rest_s, rest_s=min(LONGEST_REST_S, 2 * rest_s))
+    return replace(
+        direct, place=None, since=0.0, next_try_at=now + rest_s, rest_s=min(LONGEST_REST_S, 2 * rest_s), answered={}
+    )

@@ -12,8 +12,8 @@ from spokewire.network.punching import MAX_PLACES
 
 MAX_BYTES = 1200
 """With the heads below any MTU of ours."""
-MAX_HUBS = 18
-"""So many legs fit, whatever they say. Of further hubs nothing is told, which counts as if they worked."""
+MAX_HUBS = 16
+"""So many legs fit beside a word on direct paths, whatever they say. Of further hubs nothing is told, which counts as if they worked."""
 _HEAD = b"SPWS\x01"
 
 PlaceText = Annotated[str, Field(max_length=60, pattern=r"^(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$")]
@@ -42,7 +42,7 @@ class DirectTold(_Shape):
     key: KeyText
     round: int = Field(ge=0, le=2**31)
     taken: bool = False
-    """The sender sends directly now. It leads: the other end is to do the same, or packets of before would call the sender back to the hub."""
+    """The sender sends directly now. If it leads, the other end is to do the same, or packets of before would call the sender back to the hub; if it follows, it does."""
 
 
 class Signal(_Shape):
@@ -56,8 +56,13 @@ class Signal(_Shape):
 
 
 def format_signal(signal: Signal) -> bytes:
-    """Write a signal."""
-    return _HEAD + signal.model_dump_json(exclude_defaults=True).encode()
+    """Write a signal. Where all does not fit into MAX_BYTES, the last of the places are left out."""
+    data = _HEAD + signal.model_dump_json(exclude_defaults=True).encode()
+    direct = signal.direct
+    if len(data) <= MAX_BYTES or direct is None or not direct.places:
+        return data
+    fewer = direct.model_copy(update={"places": direct.places[:-1]})
+    return format_signal(signal.model_copy(update={"direct": fewer}))
 
 
 def parse_signal(data: bytes) -> Signal | None:

@@ -1,8 +1,8 @@
 """Direct paths at work: invitations by signal, probes from WireGuard's own port, and the place that packets go to."""
 
-import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from spokewire.host import clock, keys
 from spokewire.network.documents import Grant
@@ -14,6 +14,7 @@ from spokewire.network.punching import (
     Direct,
     Probe,
     ProbeKind,
+    accepts_round,
     begin_try,
     choose_places,
     end_try,
@@ -29,11 +30,10 @@ from spokewire.network.roster import Roster
 from spokewire.network.signal import DirectTold
 from spokewire.network.spec import Relay
 from spokewire.relay.places import Endpoint, format_endpoint, parse_endpoint
-from spokewire.relay.sharing import SharedPort
 
 CALM_S = 1.0
 SETTLE_S = 5.0
-"""When the end that follows has gone direct, packets of before may call it back to the hub for a moment; later it is the leading end that has left."""
+"""For so long after a change packets of before may call an end to where they come from; later it is the other end that does not go along."""
 LINGER_S = 30.0
 """How long after its last traffic a pair keeps its direct path."""
 HEARD_S = 120.0
@@ -42,6 +42,20 @@ SEEN_S = 60.0
 """How long what a hub told of us is believed."""
 MAX_ASKS = 256
 """Probes whose answer is waited for, of one pair."""
+MAX_HEARD = 8
+"""Places from which one node has signed probes. It may forge where they come from, and each is sent probes."""
+MAX_ANSWERS = 32
+"""To one node, from one step to the next: more than both sides' places need, and all that it can have us send to an address that it forges."""
+
+
+class Port(Protocol):
+    """WireGuard's port, as far as probes leave by it: `relay/sharing.py`."""
+
+    port: int | None
+    """None while it is not known, or cannot be shared."""
+
+    def send(self, message: bytes, to: Endpoint) -> None:
+        """Send a message from it."""
 
 
 @dataclass
@@ -54,19 +68,27 @@ class _Pair:
     told: DirectTold | None = None
     places: tuple[str, ...] = ()
     heard: dict[str, float] = field(default_factory=dict)
-    asks: dict[int, float] = field(default_factory=dict)
+    asks: dict[int, tuple[str, float]] = field(default_factory=dict)
+    """By nonce: to which place, and when."""
+    answers: int = 0
+    """Since the last step."""
+    left_at: float = float("-inf")
+    """When packets went back to a hub."""
 
 
 class Directs:
     """The direct paths of a node. Call `step` every `wait_s`."""
 
-    def __init__(self, me: Grant, port: SharedPort, find_local: Callable[[], list[str]]) -> None:
-        """`find_local` tells our own addresses, as text."""
+    def __init__(
+        self, me: Grant, port: Port, find_local: Callable[[], list[str]], now: Callable[[], float] = clock.monotonic
+    ) -> None:
+        """`find_local` tells our own addresses, as text; `now` monotonic seconds."""
         self.changed: Callable[[MachineName], None] = lambda _: None
         """Called with a node to which packets go directly from now on, or no longer."""
         self._me = me
         self._port = port
         self._find_local = find_local
+        self._now = now
         self._local: list[str] = []
         self._seen: dict[str, tuple[str, float]] = {}
         """Where each hub sees us, by its overlay address."""
@@ -75,7 +97,6 @@ class Directs:
         self._roster: Roster | None = None
         self.is_wanted = False
         """Whether the operator wants direct paths."""
-        self._nonces = itertools.count(keys.make_number() % 2**62)
 
     @property
     def is_allowed(self) -> bool:
@@ -95,7 +116,7 @@ class Directs:
 
     def located(self, hub: str, endpoint: str) -> None:
         """A hub told from where it sees our WireGuard."""
-        self._seen[hub] = endpoint, clock.monotonic()
+        self._seen[hub] = endpoint, self._now()
 
     def look_around(self) -> None:
         """Read our own addresses again. Not in the event loop."""
@@ -118,48 +139,44 @@ class Directs:
         pair = self._pairs.get(name)
         if pair is None or told is None or not self.is_allowed or self._roster is None or self._roster.plan is None:
             return False
-        plan, now = self._roster.plan, clock.monotonic()
+        plan, now = self._roster.plan, self._now()
+        if pair.told is not None and pair.told.key != told.key and not leads:
+            # The other end has been started anew, and counts from one again.
+            pair.direct = replace(pair.direct, round=0)
         pair.told, pair.places = told, choose_places(told.places, (plan.cidr, plan.ula))
-        if not leads:
-            self._follow(name, pair, told, now)
-        is_free = pair.direct.place is None and pair.direct.trying_until is None
-        is_invited = told.round > pair.direct.round if not leads else told.round == pair.direct.round > 0
-        if not is_free or not is_invited:
+        before = pair.direct
+        pair.direct = _lead(before, told, now) if leads else _follow(before, told, now)
+        self._tell_change(name, pair, before, now)
+        if not accepts_round(pair.direct, told.round, leads=leads, now=now):
             return False
         pair.direct = begin_try(pair.direct, told.round, now)
         return not leads
 
-    def _follow(self, name: MachineName, pair: _Pair, told: DirectTold, now: float) -> None:
-        """Go where the leading end has gone: directly, to the place that answered best, or to the one that it called from last."""
-        before = pair.direct
-        if told.taken and before.place is None and told.round == before.round and pair.heard:
-            best = min(before.answered, key=lambda place: before.answered[place].rtt_ms, default=None)
-            pair.direct = take_place(before, best or max(pair.heard, key=lambda place: pair.heard[place]), now)
-        elif not told.taken and before.place is not None:
-            pair.direct = leave_place(before, now)
-        if pair.direct.place != before.place:
-            self.changed(name)
-
     def look(self, name: MachineName, active_until: float, *, leads: bool, silent: bool, observed: str | None) -> bool:
         """Look at one pair. `observed`: where WireGuard has it. True if the other node is to be told, to begin a try."""
-        pair, now = self._pairs.get(name), clock.monotonic()
+        pair, now = self._pairs.get(name), self._now()
         if pair is None:
             return False
         before = pair.direct
         pair.heard = {place: at for place, at in pair.heard.items() if now - at < HEARD_S or place == before.place}
         is_wanted = self.is_allowed and now < active_until + LINGER_S
-        if before.place is not None and (silent or not is_wanted):
+        if silent or not is_wanted:
+            pair.direct = before if before.place is None else leave_place(before, now)
+        elif not leads and observed in pair.heard and now - pair.left_at >= SETTLE_S:
+            pair.direct = before if before.place == observed else take_place(before, observed, now)
+        elif before.place not in {None, observed} and observed not in pair.heard and now - before.since >= SETTLE_S:
+            # The other end calls from elsewhere: it has left.
             pair.direct = leave_place(before, now)
-        elif not leads and observed in pair.heard and before.place != observed and not silent:
-            pair.direct = take_place(before, observed, now)
-        elif not leads and before.place is not None and observed not in pair.heard and now - before.since >= SETTLE_S:
-            pair.direct = leave_place(before, now)
-        if pair.direct.place != before.place:
-            self.changed(name)
+        self._tell_change(name, pair, before, now)
         invited = invite(pair.direct, now) if leads and is_wanted and now < active_until else None
         if invited is not None:
             pair.direct = invited
         return invited is not None
+
+    def _tell_change(self, name: MachineName, pair: _Pair, before: Direct, now: float) -> None:
+        if pair.direct.place != before.place:
+            pair.left_at = now if pair.direct.place is None else pair.left_at
+            self.changed(name)
 
     def find_place(self, name: MachineName) -> str | None:
         """Where packets for a node go directly; None: through a hub."""
@@ -177,8 +194,9 @@ class Directs:
 
     async def step(self) -> None:
         """Send the probes that are due, and look at what came of those before."""
-        now = clock.monotonic()
+        now = self._now()
         for name, pair in self._pairs.items():
+            pair.answers = 0
             if pair.direct.trying_until is None:
                 continue
             for place in dict.fromkeys([*pair.places, *pair.heard]):
@@ -197,24 +215,27 @@ class Directs:
         """A datagram came to WireGuard's port that may be a probe."""
         sender = read_sender(data)
         name = None if sender is None else self._names.get(sender)
-        pair, now = None if name is None else self._pairs.get(name), clock.monotonic()
+        pair, now = None if name is None else self._pairs.get(name), self._now()
         probe = None if pair is None else parse_probe(data, pair.own_key)
         if pair is None or probe is None or pair.told is None:
             return
         place = format_endpoint(source)
-        pair.heard[place] = now
+        _note_heard(pair, place, now)
         if probe.kind is ProbeKind.ASK:
-            self._send(pair, Probe(ProbeKind.ANSWER, self._me.number, probe.nonce), source)
+            pair.answers += 1
+            if pair.answers <= MAX_ANSWERS:
+                self._send(pair, Probe(ProbeKind.ANSWER, self._me.number, probe.nonce), source)
             return
-        asked_at = pair.asks.pop(probe.nonce, None)
-        if asked_at is not None and pair.direct.trying_until is not None:
+        asked, asked_at = pair.asks.pop(probe.nonce, ("", now))
+        if asked == place and pair.direct.trying_until is not None:
             pair.direct = note_answer(pair.direct, place, (now - asked_at) * 1000)
 
     def _ask(self, pair: _Pair, place: str, now: float) -> None:
         if pair.told is None:
             return
-        nonce = next(self._nonces)
-        pair.asks[nonce] = now
+        # Nobody can answer for a place who does not hear what is sent there.
+        nonce = keys.make_number()
+        pair.asks[nonce] = place, now
         while len(pair.asks) > MAX_ASKS:
             del pair.asks[next(iter(pair.asks))]
         self._send(pair, Probe(ProbeKind.ASK, self._me.number, nonce), parse_endpoint(place))
@@ -224,7 +245,28 @@ class Directs:
             self._port.send(format_probe(probe, bytes.fromhex(pair.told.key)), to)
 
     def _list_places(self) -> tuple[str, ...]:
-        now, port = clock.monotonic(), self._port.port
+        now, port = self._now(), self._port.port
         local = [f"[{a}]:{port}" if ":" in a else f"{a}:{port}" for a in self._local]
         seen = [endpoint for endpoint, at in self._seen.values() if now - at < SEEN_S]
         return tuple(dict.fromkeys([*seen, *local]))[:MAX_PLACES]
+
+
+def _lead(direct: Direct, told: DirectTold, now: float) -> Direct:
+    """Go back to the hub where the other end does not go along: it has left for a reason, or its host lets probes in and WireGuard's packets not."""
+    is_alone = direct.place is not None and told.round == direct.round and not told.taken
+    return leave_place(direct, now) if is_alone and now - direct.since >= SETTLE_S else direct
+
+
+def _follow(direct: Direct, told: DirectTold, now: float) -> Direct:
+    """Go where the leading end has gone: directly, to the place that answered best, or back to the hub."""
+    if told.taken and direct.place is None and told.round == direct.round and direct.answered:
+        # Never to a place that has not answered: its address may be forged. Where WireGuard has heard the other end, `look` follows.
+        return take_place(direct, min(direct.answered, key=lambda place: direct.answered[place].rtt_ms), now)
+    return leave_place(direct, now) if direct.place is not None and not told.taken else direct
+
+
+def _note_heard(pair: _Pair, place: str, now: float) -> None:
+    """A signed probe came from a place. Of many the oldest are forgotten, but not the one in use."""
+    pair.heard[place] = now
+    while len(pair.heard) > MAX_HEARD:
+        del pair.heard[min((p for p in pair.heard if p != pair.direct.place), key=lambda p: pair.heard[p])]

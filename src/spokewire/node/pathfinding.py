@@ -36,6 +36,7 @@ class Pathfinder:
         self._hubs: list[str] = []
         """Their overlay addresses."""
         self._port = SharedPort(self._sent, self._probed, MAGIC)
+        self._find_port = tunnel.port
         self._directs = Directs(me, self._port, tunnel.find_local)
         self._announcer = Announcer(self._port, tunnel.endpoint, tunnel.port)
         self.paths = Paths(me, prober, self._directs, tunnel.endpoint)
@@ -67,6 +68,9 @@ class Pathfinder:
         self._port.close()
 
     async def _look_around(self) -> None:
+        """Find out where we may be reached. PermanentError where direct paths are wanted, but CAP_NET_RAW is missing; with several hubs `announce` says so."""
+        if self._directs.is_wanted and len(self._hubs) == 1:
+            self._port.open(self._find_port())
         if self._directs.is_allowed:
             for hub in self._hubs:
                 self._prober.service.ask_where(hub, 0)

@@ -143,23 +143,17 @@ def _search(keys: list[int], answers: tuple[Instruction, Instruction]) -> list[I
     return [(0x35, 0, 1, keys[middle]), (0x05, 0, 0, len(left)), *left, *right]  # jge to the right half
 
 
-def handshakes_sent_and_probes(port: int | None, magic: bytes) -> list[Instruction]:
-    """What this machine sends of WireGuard's types 1 and 2, followed by three zero bytes, from whichever port; and what comes to ours and begins with `magic`.
-
-    WireGuard shakes hands as soon as it has a port, so that one must be heard before it is known. `port` None: it is not, and nothing comes to it.
-    """
+def handshakes_sent() -> list[Instruction]:
+    """What this machine sends of WireGuard's types 1 and 2, followed by three zero bytes, from whichever port: WireGuard shakes hands as soon as it has a port, so before that is known."""
     words = [(0x15, 1, 0, 0x01000000), (0x15, 0, 1, 0x02000000), _ACCEPT, _DROP]
-    sent = _first_word([], words)
-    to_port = [(0x48, 0, 0, 2), *_require(0x15, port or 0)]  # ldh [x + 2]: destination port
+    return [(0x28, 0, 0, _PACKET_TYPE), *_require(0x15, _PACKET_OUTGOING), *_first_word([], words)]  # ldh #pkttype
+
+
+def probes_to(port: int, magic: bytes) -> list[Instruction]:
+    """What comes to this machine, to a port of it, and begins with `magic`, of four bytes."""
+    to_port = [(0x48, 0, 0, 2), *_require(0x15, port)]  # ldh [x + 2]: destination port
     heard = _first_word(to_port, [*_require(0x15, int.from_bytes(magic, "big")), _ACCEPT])
-    return [
-        (0x28, 0, 0, _PACKET_TYPE),  # ldh #pkttype
-        (0x15, 1, 0, _PACKET_OUTGOING),
-        (0x05, 0, 0, len(sent)),  # ja
-        *sent,
-        *_require(0x15, _PACKET_HOST),
-        *heard,
-    ]
+    return [(0x28, 0, 0, _PACKET_TYPE), *_require(0x15, _PACKET_HOST), *heard]
 
 
 def _first_word(check: list[Instruction], then: list[Instruction]) -> list[Instruction]:

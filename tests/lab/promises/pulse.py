@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from itertools import pairwise
+from types import MappingProxyType
 
 from tests.lab.world import Network, wait_until
 
@@ -28,6 +29,7 @@ while True:
 ASKER = f"""
 import json, os, select, socket, struct, sys, time
 targets, ends_at = json.loads(sys.argv[1]), time.time() + float(sys.argv[2])
+sizes = json.loads(sys.argv[3])
 names = {{address: name for name, address in targets.items()}}
 line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); line.setblocking(False)
 ping = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP); ping.setblocking(False)
@@ -44,7 +46,7 @@ def ask(name, address, number):
         if name.startswith("hub"):
             ping.sendto(head, (address, 0))
         else:
-            line.sendto(str(number).encode(), (address, {PORT}))
+            line.sendto(str(number).encode().ljust(sizes.get(name, 0)), (address, {PORT}))
     except OSError:
         pass
 def hear(source):
@@ -86,12 +88,19 @@ def answer(network: Network, *machines: str) -> None:
 class Pulse:
     """Questions from one machine to others, and when each answer came, in seconds since 1970."""
 
-    def __init__(self, network: Network, source: str, targets: Mapping[str, str], for_s: float = 3600.0) -> None:
-        """`targets`: name to overlay address."""
+    def __init__(
+        self,
+        network: Network,
+        source: str,
+        targets: Mapping[str, str],
+        for_s: float = 3600.0,
+        sizes: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """`targets`: name to overlay address. `sizes`: of the datagrams to a target and back, in bytes, where they are to be told from others."""
         self._source = source
         self.targets = tuple(targets)
         """Their names."""
-        self._log = network.script(source, ASKER, json.dumps(dict(targets)), str(for_s))
+        self._log = network.script(source, ASKER, json.dumps(dict(targets)), str(for_s), json.dumps(dict(sizes)))
         self._begun_at = time.time()
         self._answers: dict[str, list[float]] = {name: [] for name in targets}
         self._numbers: dict[str, list[int]] = {name: [] for name in targets}
