@@ -105,6 +105,8 @@ class Paths:
         for node in wanted:
             pairs[node.name].other = node
         self._pairs = pairs
+        for seen in self._prober.watched.values():
+            seen.is_direct = self._directs.find_place(MachineName(seen.name)) is not None
         self._ranks.clear()
         self._looked_at = float("-inf")
         self.step()
