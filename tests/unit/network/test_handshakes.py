@@ -140,8 +140,8 @@ def test_packets_that_arrive_from_one_who_is_silent_since_90_are_told_from_hands
 
 
 def test_what_arrives_matters_only_before_a_handshake_is_due() -> None:
-    assert choose_counts([hub(), node(Silence(90.0, 99.1, 10.0))], 100.0) == []
-    assert choose_counts([hub(), node(Silence(90.0, 99.0, 10.0))], 100.0) == [NODE]
+    assert choose_counts([hub(), node(Silence(90.0, 99.6, 10.0))], 100.0) == []
+    assert choose_counts([hub(), node(Silence(90.0, 99.5, 10.0))], 100.0) == [NODE]
 
 
 def test_while_packets_arrive_no_handshake_is_due_and_as_soon_as_they_stop_one_is() -> None:
