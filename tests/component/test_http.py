@@ -3,10 +3,9 @@
 import asyncio
 import ssl
 
-import httpcore
 import pytest
 
-from spokewire.api.http import FAILURES, Http, Timeouts, read
+from spokewire.api.http import FAILURES, ConnectError, Http, Timeouts, read
 
 TIMEOUTS = Timeouts(5, 5)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
@@ -51,4 +50,4 @@ def test_a_request_that_cannot_be_made_fails_in_a_way_that_is_announced(url: str
 
     with pytest.raises(FAILURES):
         asyncio.run(scenario())
-    assert issubclass(httpcore.ConnectError, FAILURES)
+    assert issubclass(ConnectError, FAILURES)
