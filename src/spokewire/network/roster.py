@@ -6,6 +6,7 @@ One thing depends on the order, and is meant to: of two WireGuard keys under one
 A document that does not hold is refused by itself and never takes the others down with it.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -70,6 +71,11 @@ class Roster:
         Neither revoked nor expired, inside the address plan and, where one address was granted twice, the one that was granted it last.
         """
         return self.hubs(now) + self.nodes(now)
+
+    def next_expiry(self, now: float) -> float:
+        """When the first of the grants that hold now expires; until then, time alone changes no member. Infinite if there is none."""
+        ends = (member.grant.expires_at for member in self.records.values())
+        return min((end for end in ends if end > now), default=math.inf)
 
     def hubs(self, now: float) -> list[Member]:
         """The hubs among the members."""
