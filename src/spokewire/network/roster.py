@@ -9,6 +9,7 @@ A document that does not hold is refused by itself and never takes the others do
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -46,12 +47,12 @@ class Roster:
     settings_text: str = ""
     records: Mapping[MachineName, Member] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def network(self) -> NetworkId:
         """The network's id."""
         return derive_network_id(self.root)
 
-    @property
+    @cached_property
     def plan(self) -> AddressPlan | None:
         """The address plan; None until settings are known."""
         return None if self.settings is None else AddressPlan(self.settings.cidr, derive_ula(self.network))
