@@ -65,7 +65,7 @@ def test_another_path_is_wanted_as_soon_as_it_is_chosen() -> None:
     after = plans.plan(roster, choices, NOW)
     assert before is not None
     assert after is not None
-    found = [{peer.name: peer.endpoint for peer in one.interface.peers}["node-2"] for one in (before, after)]
+    found = [{str(peer.name): peer.endpoint for peer in one.interface.peers}["node-2"] for one in (before, after)]
     assert found == ["203.0.113.9:1000", "203.0.113.9:2000"]
 
 
