@@ -5,8 +5,8 @@ import time
 from spokewire.host import keys
 from spokewire.network.documents import Grant, Record, Settings, sign
 from spokewire.network.keys import derive_network_id, format_public_key
+from spokewire.network.relays import Relay
 from spokewire.network.roster import Roster, merge
-from spokewire.network.spec import Relay
 from spokewire.network.topology import plan_hub, plan_node
 from spokewire.wireguard.configuration import InterfaceObserved, SetPeer, diff_interface, format_peers, format_wg_quick
 

@@ -15,8 +15,9 @@ from spokewire.errors import Code, InputError
 from spokewire.network.documents import Document, Grant, Member, Record, Settings, sign, verify_member
 from spokewire.network.keys import derive_network_id, encode_base64url, format_public_key
 from spokewire.network.names import MachineName, WireGuardKey
+from spokewire.network.relays import Relay
 from spokewire.network.roster import Roster, merge
-from spokewire.network.spec import NetworkSpec, Relay
+from spokewire.network.spec import NetworkSpec
 from spokewire.network.specfile import parse_spec
 from spokewire.network.status import HubStatus, HubView, NodeStatus, PeerStatus, State
 from spokewire.network.token import format_token

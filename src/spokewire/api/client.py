@@ -6,12 +6,11 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-import httpcore
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ValidationError
 
 from spokewire.api import http, problem
-from spokewire.api.http import Http, Timeouts
+from spokewire.api.http import Http, Response, Timeouts
 from spokewire.api.messages import (
     Accepted,
     HubIntroduction,
@@ -117,7 +116,7 @@ class HubClient:
                 if response.status >= 400:  # noqa: PLR2004
                     raise problem.parse(response.status, await _read(response))
                 pending = bytearray()
-                async for chunk in response.aiter_stream():
+                async for chunk in response.chunks:
                     pending += chunk
                     if len(pending) > MAX_ANSWER_BYTES:
                         raise PermanentError(Code.TOO_LARGE, f"{self.member.name} sends a line without end.")
@@ -169,9 +168,7 @@ async def _introduce(url: str) -> tuple[HubIntroduction, bytes]:
     context.verify_mode = ssl.CERT_NONE
     with _translated(url):
         async with Http(context, ANSWER) as anyone, anyone.stream("GET", f"{url.rstrip('/')}/v1/hub") as response:
-            tls = response.extensions["network_stream"].get_extra_info("ssl_object")
-            presented = tls.getpeercert(binary_form=True) or b""
-            data = await _read(response)
+            presented, data = response.certificate, await _read(response)
     if response.status >= 400:  # noqa: PLR2004
         raise problem.parse(response.status, data)
     return _parse(HubIntroduction, data), presented
@@ -186,7 +183,7 @@ def _der(pem: str) -> bytes:
         raise InputError(Code.DOCUMENT_MALFORMED, "The hub's record holds no certificate.") from error
 
 
-async def _read(response: httpcore.Response) -> bytes:
+async def _read(response: Response) -> bytes:
     data = await http.read(response, MAX_ANSWER_BYTES)
     if data is None:
         raise PermanentError(Code.TOO_LARGE, "The hub's answer is too large.")

@@ -201,7 +201,7 @@ async def perform(folder: Path, output: "Output") -> int:
 async def _watch(context: "Context", overview: Any) -> tuple[dict[str, int], int]:
     """Look for plaintext at the hub; what was seen, and the exit status: in a sealed network it must see none."""
     from spokewire.lab.watch import TIMES, watch_hub
-    from spokewire.network.spec import Relay
+    from spokewire.network.relays import Relay
 
     spec, output = context.spec, context.output
     cast = _find_cast(context, overview)

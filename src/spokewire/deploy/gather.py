@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-import httpcore
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
@@ -176,9 +175,9 @@ async def _ask_node(client: Http, url: str) -> tuple[Answer, NodeStatus | None]:
         async with asyncio.timeout(STATUS_TIMEOUT_S + CONNECTED_S), client.stream("GET", f"{url}/status") as response:
             data = await http.read(response, MAX_STATUS_BYTES)
             return Answer.OK, NodeStatus.model_validate_json(data or b"")
-    except httpcore.ConnectTimeout:
+    except http.ConnectTimeoutError:
         return Answer.TIMEOUT, None
-    except httpcore.ConnectError as error:
+    except http.ConnectError as error:
         return (Answer.REFUSED if _was_refused(error) else Answer.TIMEOUT), None
     except (TimeoutError, *http.FAILURES, ValidationError):
         return Answer.BROKEN, None

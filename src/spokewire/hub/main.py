@@ -31,8 +31,8 @@ from spokewire.hub.store import Store
 from spokewire.hub.tests import Tests
 from spokewire.hub.whereabouts import Whereabouts
 from spokewire.network.names import WireGuardKey, interface_name
+from spokewire.network.relays import Relay
 from spokewire.network.roster import Roster
-from spokewire.network.spec import Relay
 from spokewire.network.status import HubStatus, HubView, Issue
 from spokewire.network.topology import HUB_PORT, plan_hub
 from spokewire.relay.rules import Outside

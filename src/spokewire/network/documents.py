@@ -20,8 +20,9 @@ from spokewire.network import jws
 from spokewire.network.addresses import LONGEST_PREFIX, SHORTEST_PREFIX
 from spokewire.network.keys import parse_public_key, parse_wireguard_key
 from spokewire.network.names import MachineName, NetworkId, is_machine_name, is_network_name
+from spokewire.network.ports import PortText
 from spokewire.network.proof import PairResult, Step
-from spokewire.network.spec import PortText, Relay
+from spokewire.network.relays import Relay
 from spokewire.network.status import NodeStatus
 
 Role = Literal["hub", "node"]

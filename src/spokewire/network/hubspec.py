@@ -4,7 +4,8 @@ from typing import Any
 
 from spokewire.errors import Fault
 from spokewire.network.addresses import HUB_ROOM
-from spokewire.network.spec import HubTable, NetworkTable, Relay
+from spokewire.network.relays import Relay
+from spokewire.network.spec import HubTable, NetworkTable
 from spokewire.network.tables import Read
 
 

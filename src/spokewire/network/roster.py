@@ -6,8 +6,10 @@ One thing depends on the order, and is meant to: of two WireGuard keys under one
 A document that does not hold is refused by itself and never takes the others down with it.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -45,12 +47,12 @@ class Roster:
     settings_text: str = ""
     records: Mapping[MachineName, Member] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def network(self) -> NetworkId:
         """The network's id."""
         return derive_network_id(self.root)
 
-    @property
+    @cached_property
     def plan(self) -> AddressPlan | None:
         """The address plan; None until settings are known."""
         return None if self.settings is None else AddressPlan(self.settings.cidr, derive_ula(self.network))
@@ -70,6 +72,11 @@ class Roster:
         Neither revoked nor expired, inside the address plan and, where one address was granted twice, the one that was granted it last.
         """
         return self.hubs(now) + self.nodes(now)
+
+    def next_expiry(self, now: float) -> float:
+        """When the first of the grants that hold now expires; until then, time alone changes no member. Infinite if there is none."""
+        ends = (member.grant.expires_at for member in self.records.values())
+        return min((end for end in ends if end > now), default=math.inf)
 
     def hubs(self, now: float) -> list[Member]:
         """The hubs among the members."""

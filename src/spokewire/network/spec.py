@@ -19,6 +19,8 @@ from spokewire.network.names import (
     is_machine_name,
     is_network_name,
 )
+from spokewire.network.ports import PortText
+from spokewire.network.relays import Relay
 from spokewire.network.tables import Table, checked, one_of
 
 API_PORT = 443
@@ -45,13 +47,6 @@ class Family(StrEnum):
     BOTH = "both"
 
 
-class Relay(StrEnum):
-    """How the hub carries packets between nodes."""
-
-    ROUTED = "routed"
-    SEALED = "sealed"
-
-
 class ProviderName(StrEnum):
     """Who makes the machine. `host` is any machine of yours: it joins with a token."""
 
@@ -63,14 +58,8 @@ class ProviderName(StrEnum):
     """Nodes only."""
 
 
-_PORT = re.compile(r"(?:tcp|udp)/[1-9][0-9]{0,4}")
-_LAST_PORT = 65535
 _ADDRESS = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 """RFC 1035 section 2.3.4 bounds a host name; whether it exists is for the resolver to say."""
-
-
-def _is_port(text: str) -> bool:
-    return _PORT.fullmatch(text) is not None and int(text.partition("/")[2]) <= _LAST_PORT
 
 
 def _is_address(text: str) -> bool:
@@ -96,7 +85,6 @@ MachineNameText = Annotated[str, checked(is_machine_name, MACHINE_NAME_RULE)]
 CidrText = Annotated[IPv4Network, BeforeValidator(_parse_cidr)]
 AddressText = Annotated[str, checked(_is_address, 'an IP address or a host name, such as "hub.example.com"')]
 TagText = Annotated[str, checked(is_machine_name, "a tag: " + MACHINE_NAME_RULE)]
-PortText = Annotated[str, checked(_is_port, '"tcp/" or "udp/" and a port from 1 to 65535, such as "tcp/22"')]
 
 
 class NetworkTable(Table):

@@ -9,9 +9,9 @@ from spokewire.errors import Code, InputError
 from spokewire.network.addresses import AddressPlan
 from spokewire.network.documents import Grant, Member
 from spokewire.network.names import MachineName, WireGuardKey
+from spokewire.network.relays import Relay
 from spokewire.network.roster import Roster
 from spokewire.network.shares import find_share, name_pair
-from spokewire.network.spec import Relay
 
 HUB_PORT = 51820
 KEEPALIVE_S = 25

@@ -26,9 +26,9 @@ from spokewire.network.punching import (
     read_sender,
     take_place,
 )
+from spokewire.network.relays import Relay
 from spokewire.network.roster import Roster
 from spokewire.network.signal import DirectTold
-from spokewire.network.spec import Relay
 from spokewire.relay.places import Endpoint, format_endpoint, parse_endpoint
 
 CALM_S = 1.0

@@ -23,21 +23,19 @@ from spokewire.network.events import EventCode, SubjectKind
 from spokewire.network.health import Health
 from spokewire.network.names import WireGuardKey, interface_name
 from spokewire.network.roster import Roster
-from spokewire.network.rules import plan_admission
 from spokewire.network.status import Issue, State
-from spokewire.network.topology import InterfaceSpec, plan_node
+from spokewire.network.topology import InterfaceSpec
 from spokewire.node import clocks, mtu, reporting, server
 from spokewire.node.board import Board
 from spokewire.node.clocks import ClockWatch
-from spokewire.node.firewall import plan_rules
 from spokewire.node.fixes import Fixes
 from spokewire.node.history import History
 from spokewire.node.pathfinding import Pathfinder
+from spokewire.node.planning import Planner
 from spokewire.node.probe import Prober
 from spokewire.node.reporting import Reporter
 from spokewire.node.silence import SilenceWatch
 from spokewire.node.sync import RosterFile, Sync
-from spokewire.node.targets import plan_targets
 from spokewire.node.tests import Tests
 from spokewire.node.transfer import TransferService
 from spokewire.node.watched import Watched
@@ -75,7 +73,10 @@ class Node:
         roster = RosterFile(identity.folder / "roster.json").load(Roster(identity.token.root), clock.wall())
         self.interface = interface_name(self._grant.network_name)
         self.tunnel = Tunnel(self.interface, identity.key_file, public_key, self.journal)
-        self.firewall = Firewall(self._grant.network_name, self.journal)
+        self._planner, self.firewall = (
+            Planner(self._grant, self.interface),
+            Firewall(self._grant.network_name, self.journal),
+        )
         self.prober = Prober(self._judged)
         self.transfer = TransferService()
         self.tests = Tests(identity, self.prober, lambda: self.sync.roster, lambda: list(self.sync.clients.values()))
@@ -117,14 +118,12 @@ class Node:
             self.prober.watch({})
             self._board.watched = self.prober.watched
         self._refuse_expired(roster, now)
-        wanted = self.path_mtu.fit(
-            plan_node(roster, self._grant, now, self.pathfinder.choose(roster, self.sync.me, now))
-        )
+        planned = self._planner.plan(roster, self.pathfinder.choose(roster, self.sync.me, now), now)
         plan = roster.plan
-        if wanted is None or plan is None:
+        if planned is None or plan is None:
             return
+        wanted, rules = self.path_mtu.fit(planned.interface), planned.rules
         await asyncio.to_thread(self.tunnel.check_overlaps, plan.cidr)
-        rules = plan_rules(self.interface, (plan.cidr, plan.ula), plan_admission(roster, self._grant, now))
         is_as_before = (wanted, rules) == self._wanted
         rewritten = await asyncio.to_thread(self.firewall.reconcile, rules)
         forced = self.silence.take_forced()
@@ -142,7 +141,7 @@ class Node:
             self._address = address
         before = {watched.name for watched in self.prober.watched.values()}
         greeted, self._to_greet = self._to_greet, set()
-        self.prober.watch(plan_targets(roster.members(now), self._grant, wanted, plan), forced | greeted)
+        self.prober.watch(planned.targets, forced | greeted)
         for name in before - {watched.name for watched in self.prober.watched.values()}:
             self.history.note_event(now, EventCode.MACHINE_LEFT, name, f"{name} is no longer in the roster")
         self.prober.note_traffic(self.tunnel.traffic())

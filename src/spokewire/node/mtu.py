@@ -62,10 +62,10 @@ class PathMtu:
         """The largest packet that passes to everybody who matters."""
         return min((limit.size for limit in self._limits()), default=self.ceiling)
 
-    def fit(self, wanted: InterfaceSpec | None) -> InterfaceSpec | None:
+    def fit(self, wanted: InterfaceSpec) -> InterfaceSpec:
         """The wanted interface with the MTU that was measured."""
         self._fitted = self.mtu
-        return None if wanted is None else replace(wanted, mtu=min(wanted.mtu, self._fitted))
+        return replace(wanted, mtu=min(wanted.mtu, self._fitted))
 
     def watch(self, watched: Mapping[str, Watched]) -> None:
         """Measure the paths to exactly these machines, by overlay address. What was found out stays while the machine does.

@@ -22,10 +22,10 @@ from spokewire.network.paths import (
     is_direct_silent,
     is_leg_alive,
 )
+from spokewire.network.relays import Relay
 from spokewire.network.roster import Roster
 from spokewire.network.shares import name_pair, rank_hub
 from spokewire.network.signal import MAX_HUBS, LegTold, Signal, format_signal, parse_signal
-from spokewire.network.spec import Relay
 from spokewire.network.status import State
 from spokewire.network.topology import Choice
 from spokewire.node.direct import LINGER_S, Directs

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from spokewire.errors import Code, PermanentError
 from spokewire.host import processes
+from spokewire.network.names import WireGuardKey
 from spokewire.wireguard.configuration import (
     Change,
     InterfaceObserved,
@@ -15,6 +16,14 @@ from spokewire.wireguard.configuration import (
     format_peers,
     parse_dump,
 )
+
+
+def derive_public_key(private_key: str) -> WireGuardKey:
+    """The public half of a private key, which no other program sees; ValueError if it is not one."""
+    outcome = processes.attempt(["wg", "pubkey"], stdin=f"{private_key}\n")
+    if outcome.status != 0:
+        raise ValueError(outcome.stderr.strip())
+    return WireGuardKey(outcome.stdout.strip())
 
 
 def observe(interface: str, timeout_s: float = processes.TIMEOUT_S) -> InterfaceObserved:

@@ -45,8 +45,10 @@ def load_or_make_key(path: Path) -> WireGuardKey:
     if text is None:
         text = keys.make_wireguard_key()
         files.write(path, text + "\n", files.PRIVATE)
+    # X25519 would load every cipher there is, 1.7 MB of each agent. One without `wg` shall still run, and say that it is missing.
+    derive = tool.derive_public_key if processes.installed("wg") else keys.derive_wireguard_public_key
     try:
-        return keys.derive_wireguard_public_key(text.strip())
+        return derive(text.strip())
     except ValueError as error:
         raise PermanentError(
             Code.KEY_FILE,

@@ -5,7 +5,8 @@ from ipaddress import IPv4Network
 import pytest
 
 from spokewire.errors import Code, InputError
-from spokewire.network.spec import Family, Nat, ProviderName, Relay
+from spokewire.network.relays import Relay
+from spokewire.network.spec import Family, Nat, ProviderName
 from tests.builders import SPEC_TEXT, make_spec, spec_faults
 
 NETWORK = '[network]\nname = "demo"\n'

@@ -5,8 +5,8 @@ import pytest
 
 from spokewire.errors import Code, InputError
 from spokewire.network.documents import Grant, Member
+from spokewire.network.relays import Relay
 from spokewire.network.roster import Roster, take
-from spokewire.network.spec import Relay
 from spokewire.network.topology import (
     InterfaceSpec,
     host_routes,
