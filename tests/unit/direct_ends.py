@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from spokewire.network.names import MachineName
 from spokewire.network.punching import PROBE_INTERVAL_S
+from spokewire.network.relays import Relay
 from spokewire.network.signal import DirectTold
-from spokewire.network.spec import Relay
 from spokewire.node.direct import LINGER_S, Directs
 from spokewire.relay.places import Endpoint, format_endpoint, parse_endpoint
 from tests.builders import NOW, make_grant, make_roster

@@ -4,8 +4,8 @@ import pytest
 
 from spokewire.network.names import MachineName
 from spokewire.network.punching import FIRST_REST_S, MAX_PLACES, PROBE_INTERVAL_S, TRY_S
+from spokewire.network.relays import Relay
 from spokewire.network.signal import DirectTold
-from spokewire.network.spec import Relay
 from spokewire.node.direct import SEEN_S, SETTLE_S
 from tests.unit.direct_ends import HUB, ONE, OTHER, PLACES, VICTIM, Clock, End, World
 
