@@ -85,9 +85,7 @@ class Node:
         self.reporter = Reporter(identity, board.status, self.sync, lambda: len(self.prober.watched))
         self.history = history
         self.fixes = Fixes(history.note_event)
-        self.silence = SilenceWatch(
-            self.prober, self.tunnel, board, self.fixes, self.sync, lambda: self.reporter.answered_at
-        )
+        self.silence = SilenceWatch(self.prober, self.tunnel, board, self.fixes, lambda: self.reporter.answered_at)
         self._look_again, self._report_now = self.silence.look_again, self.silence.report_now
         self.clocks = ClockWatch(self._grant.name, self.prober, board, self.fixes, lambda: self.sync.told)
         self.path_mtu = mtu.PathMtu(self.prober.service, self.tunnel.lifted, board, self.fixes, self._look_again)

@@ -14,7 +14,6 @@ from spokewire.network.status import Issue, State
 from spokewire.node.board import Board
 from spokewire.node.fixes import Fixes
 from spokewire.node.probe import Prober
-from spokewire.node.sync import Sync
 from spokewire.node.watched import Watched
 from spokewire.wireguard.tunnel import Tunnel
 
@@ -28,10 +27,7 @@ SILENCE_ISSUE, ROUTE_ISSUE = "tunnel-silent", "route-diverted"
 """Under these names the board keeps them."""
 MISSED_S = 0.8
 LEAST_MISSED = 4
-"""So many echoes to a hub unanswered for so long, and its stream, which is silent by nature, may be dead without knowing: the hub may have rebooted.
-
-Whoever follows it anew finds out as soon as it is back, and shakes hands then; the tunnel alone would be silent for some seconds more.
-"""
+"""So many echoes to a hub unanswered for so long, and it is asked by its API: if it has rebooted, it is followed anew at once, and shakes hands then."""
 SUSPECT_PAUSE_S = 1.0
 """On a line that loses packets answers are missing all the time."""
 COUNT_INTERVAL_S = 0.5
@@ -46,21 +42,14 @@ class SilenceWatch:
     """Looks for silence, and tries what may end it."""
 
     def __init__(
-        self,
-        prober: Prober,
-        tunnel: Tunnel,
-        board: Board,
-        fixes: Fixes,
-        sync: Sync,
-        api_answered_at: Callable[[], float | None],
+        self, prober: Prober, tunnel: Tunnel, board: Board, fixes: Fixes, api_answered_at: Callable[[], float | None]
     ) -> None:
         """`api_answered_at`: when a hub's API took something from us last, in monotonic seconds."""
         self.look_again = asyncio.Event()
         """Set when `reconcile` has something to do for us."""
         self.report_now = asyncio.Event()
         """Set when the hub should hear of us."""
-        self._sync = sync
-        self._doubted: set[str] = set()
+        self._silent: set[str] = set()
         self._prober = prober
         self._tunnel = tunnel
         self._board = board
@@ -92,7 +81,7 @@ class SilenceWatch:
         for watched in self._prober.force_handshakes():
             self._force(watched, "peer is silent: shaking hands again")
         self._look_at_suspects(machines, clock.monotonic())
-        self._doubt_hubs(machines, clock.monotonic())
+        self._ask_hubs(machines, clock.monotonic())
         self._climb(machines, clock.monotonic())
         self._looks += 1
         if self._looks % ROUTES_EVERY == 0:
@@ -140,11 +129,12 @@ class SilenceWatch:
             self.look_again.set()
         self._suspects = suspects
 
-    def _doubt_hubs(self, machines: list[Watched], now: float) -> None:
+    def _ask_hubs(self, machines: list[Watched], now: float) -> None:
+        """Report to a hub that falls silent: if it has rebooted, its end of the stream is gone, which a report finds out and a stream never."""
         silent = {w.name for w in machines if w.target.is_hub and _has_missed(w, now)}
-        for name in silent - self._doubted:
-            self._sync.doubt_hub(name)
-        self._doubted = silent
+        if silent - self._silent:
+            self.report_now.set()
+        self._silent = silent
 
     def _force(self, watched: Watched, why: str) -> None:
         log.info(why, machine=watched.name)

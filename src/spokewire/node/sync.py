@@ -139,12 +139,6 @@ class Sync:
             if known is client:
                 self._scopes[urls].reschedule(asyncio.get_running_loop().time())
 
-    def doubt_hub(self, name: str) -> None:
-        """The same for a hub whose echoes stay away."""
-        for client in list(self.clients.values()):
-            if client.member.name == name:
-                self.doubt(client)
-
     async def _follow(self, urls: tuple[str, ...], report: Report) -> None:
         async def step() -> None:
             url = choose_url(urls)

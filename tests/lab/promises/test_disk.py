@@ -152,7 +152,11 @@ def test_a_hubs_damaged_documents_are_told_set_aside_and_collected_anew(
     count = (
         "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM document').fetchone())"
     )
-    assert int(network.python(HUB, count, f"{STATE}/hub.sqlite").out) == DOCUMENTS
+
+    def is_whole() -> bool:
+        return int(network.python(HUB, count, f"{STATE}/hub.sqlite").out) == DOCUMENTS
+
+    wait_until(is_whole, 20, "every document is in the new file")
     network.prove()
     finish(pulse, record_property, "hub: database corrupt at its start", begun)
 
