@@ -40,9 +40,16 @@ def parse_steps(text: str) -> list[Step]:
     return [*steps, Step(machine, command, tuple(shown))] if command else steps
 
 
+_CHANCE = re.compile(
+    r"(?<=via )hub-\d+(?: \+hub-\d+)?|(?<=ms, )hub-\d+|^hub-\d+(?= (?:passed|is dead))|(?<=carries )\d+ pairs?|(?<=read )\d+(?= of)"
+)
+"""Which of several hubs carries whom depends on which answers first."""
+
+
 def shape(line: str) -> str:
-    """A line without what differs from run to run: measured values and the width of columns."""
-    return " ".join(_MEASURED.sub(lambda match: f"# {match.group(1) or 's'}", line).split())
+    """A line without what differs from run to run: measured values, which of several hubs is used, and the width of columns."""
+    line = _MEASURED.sub(lambda match: f"# {match.group(1) or 's'}", line)
+    return " ".join(_CHANCE.sub("#", line).split())
 
 
 def matches(shown: tuple[str, ...], printed: str) -> bool:
