@@ -62,6 +62,7 @@ def test_no_datagram_is_lost_when_pairs_with_traffic_go_direct(
     )
 
 
+@pytest.mark.long
 def test_a_direct_pair_does_not_notice_that_all_hubs_are_dead_nor_that_they_are_back(
     network: Network, flow: Flow, record_property: Record
 ) -> None:
@@ -108,12 +109,14 @@ def test_a_direct_path_that_dies_one_way_or_both_gives_way_to_a_hub_and_comes_ba
     keep_word(record_property, "a direct path is back", "no packet lost", what, is_kept=not lost)
 
 
+@pytest.mark.long
 def test_a_pair_without_traffic_goes_back_to_its_hub(network: Network) -> None:
     wait_for_pairs(network, {BRIEF: False}, IDLE_S)
     found = [text for _, text in list_moves(network, 0.0)[BRIEF] if DIRECT in text or ENDED in text]
     assert [DIRECT in text for text in found] == [True, False], found
 
 
+@pytest.mark.long
 def test_direct_paths_end_without_a_loss_when_the_operator_does_not_want_them_any_more(
     network: Network, flow: Flow, record_property: Record
 ) -> None:

@@ -139,7 +139,7 @@ def find_victim(network: Network) -> str:
     [
         pytest.param(FAULTS[0], id="off"),
         pytest.param(FAULTS[1], id="black-holed", marks=pytest.mark.long),
-        pytest.param(FAULTS[2], id="one-sided"),
+        pytest.param(FAULTS[2], id="one-sided", marks=pytest.mark.long),
         pytest.param(FAULTS[3], id="relay-dead", marks=pytest.mark.long),
     ],
 )
@@ -174,6 +174,7 @@ def test_pairs_in_use_and_idle_ones_go_on_through_the_other_hub(
         keep_word(record_property, f"{fault.what}, then back", "no packet lost", what, is_kept=not sum(backs))
 
 
+@pytest.mark.long
 def test_traffic_flows_again_when_both_hubs_were_gone_and_one_is_back(
     network: Network, in_use: Pulse, record_property: Record
 ) -> None:

@@ -10,7 +10,7 @@ from tests.lab.promises.promise import Promise, Record, keep
 from tests.lab.promises.pulse import Pulse, answer
 from tests.lab.world import Network, hub, nodes, wait_until
 
-pytestmark = [pytest.mark.lab, pytest.mark.promise]
+pytestmark = [pytest.mark.lab, pytest.mark.promise, pytest.mark.long]
 
 IN_USE_S = 2.0
 WATCH_S = 4.0
@@ -33,7 +33,7 @@ def in_use(network: Network) -> Pulse:
     return pulse
 
 
-@pytest.mark.parametrize("victim", [pytest.param("hub-1", marks=pytest.mark.long), "hub-2"])
+@pytest.mark.parametrize("victim", ["hub-1", "hub-2"])
 def test_all_pairs_go_on_through_the_other_hub(
     network: Network, in_use: Pulse, record_property: Record, victim: str
 ) -> None:
