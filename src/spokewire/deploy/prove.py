@@ -1,4 +1,4 @@
-"""The operator's side of the proof (DESIGN section 6): ask through the hubs, verify what the nodes signed."""
+"""The operator's side of the proof: ask through the hubs, verify what the nodes signed."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The hub's API (DESIGN section 4): thin; every decision is made elsewhere."""
+"""The hub's API: thin; every decision is made elsewhere."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

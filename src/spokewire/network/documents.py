@@ -164,7 +164,7 @@ class Settings(Document):
 
 
 class TestRequest(Document):
-    """Signed by the root key: these pairs shall prove traffic now (DESIGN section 6)."""
+    """Signed by the root key: these pairs shall prove traffic now."""
 
     __test__: ClassVar[bool] = False
     typ: ClassVar[str] = "spokewire-test"

@@ -2,7 +2,7 @@
 
 A candidate is judged by its two legs, each measured by echoes through the tunnel: ours to the hub, and the other end's, of which it tells us. The one
 that is in use is judged end to end as well, by the echoes of the pair itself. Whatever fails is left at once, by both ends: every hub knows the labels
-of every session, so that a move costs nothing (DESIGN section 3.4). What is merely better is moved to by one end only, the one that calls first, after
+of every session, so that a move costs nothing (docs/decisions/0018). What is merely better is moved to by one end only, the one that calls first, after
 it has been better for HOLD_S; the other end follows.
 """
 

@@ -1,4 +1,4 @@
-"""The proof: what each pair of nodes showed with real traffic, and the verdict over all of them (DESIGN section 6)."""
+"""The proof: what each pair of nodes showed with real traffic, and the verdict over all of them."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass

@@ -76,7 +76,7 @@ def host_routes(plan: AddressPlan, number: int) -> frozenset[IPv4Network | IPv6N
 def plan_node(
     roster: Roster, me: Grant, now: float, choices: Mapping[MachineName, Choice] = MappingProxyType({})
 ) -> InterfaceSpec | None:
-    """The interface of a node; None until settings are known; InputError if they have no address for it (DESIGN sections 3.1 to 3.4).
+    """The interface of a node; None until settings are known; InputError if they have no address for it.
 
     `choices`: the path of each other node (sealed), or of ourselves (routed), by name; where there is none, it is the pair's share of equal hubs.
     """

@@ -1,4 +1,4 @@
-"""Proving traffic to a peer, as the operator asked (DESIGN section 6): echoes, a connection, a checksummed transfer, throughput."""
+"""Proving traffic to a peer, as the operator asked: echoes, a connection, a checksummed transfer, throughput."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The operator's test requests, carried out one after the other (DESIGN section 6)."""
+"""The operator's test requests, carried out one after the other."""
 
 import asyncio
 from collections.abc import Callable, Iterable
