@@ -41,15 +41,15 @@ def parse_steps(text: str) -> list[Step]:
 
 
 _CHANCE = re.compile(
-    r"(?<=via )hub-\d+(?: \+hub-\d+)?|(?<=ms, )hub-\d+|^hub-\d+(?= (?:passed|is dead))|(?<=carries )\d+ pairs?|(?<=read )\d+(?= of)"
+    r"(?<=via )hub-\d+(?: \+hub-\d+)?|(?<=ms, )hub-\d+|^hub-\d+(?= (?:passed|is dead))|(?<=carries )\d+ pairs?|(?<=relaying): echoes come from \d+ of \d+ nodes|(?<=read )\d+(?= of)"
 )
-"""Which of several hubs carries whom depends on which answers first."""
+"""Which of several hubs carries whom depends on which answers first; and one may hear the nodes a moment later than the other."""
 
 
 def shape(line: str) -> str:
     """A line without what differs from run to run: measured values, which of several hubs is used, and the width of columns."""
     line = _MEASURED.sub(lambda match: f"# {match.group(1) or 's'}", line)
-    return " ".join(_CHANCE.sub("#", line).split())
+    return " ".join(_CHANCE.sub(lambda match: "" if match.group(0).startswith(":") else "#", line).split())
 
 
 def matches(shown: tuple[str, ...], printed: str) -> bool:
