@@ -21,8 +21,8 @@ RTT_BETTER_SHARE = 0.25
 """A shorter round trip counts if it is shorter by both."""
 HOLD_S = 15.0
 """How long a path has to be better before a pair moves to it: what comes and goes is not followed."""
-GRACE_S = 1.5
-"""A hub that has not answered yet counts as one that will, for so long, where no other has answered either."""
+GRACE_S = 0.9
+"""A hub that has not answered yet counts as one that will, for so long: both ends of a new pair begin on the hub that is its share."""
 LEAST_MISSING = 7
 MISSING_S = 0.7
 """So many echoes to a hub unanswered for so long, while another hub answers, and it carries nothing any more. A line that loses a tenth each way loses
@@ -130,7 +130,7 @@ def is_leg_alive(trail: Trail, state: State, other_answered_at: float | None, no
     if state is State.DISCONNECTED:
         return False
     if state is State.STARTING:
-        return other_answered_at is None and now - trail.begins_at < GRACE_S
+        return now - trail.begins_at < GRACE_S
     since = trail.unanswered_since
     is_missing = since is not None and trail.unanswered >= LEAST_MISSING and now - since >= MISSING_S
     return not (is_missing and other_answered_at is not None and since is not None and other_answered_at > since)

@@ -170,7 +170,7 @@ class Paths:
             answered_at = max((at for at in answers if at is not None), default=None)
             if one is None:
                 # It has just become known, and is not even asked yet.
-                legs[hub] = Leg(None if answered_at is not None else now)
+                legs[hub] = Leg(now)
                 continue
             if not is_leg_alive(one.trail, one.health.state, answered_at, now):
                 self._alive_since.pop(hub, None)

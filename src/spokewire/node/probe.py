@@ -42,7 +42,7 @@ FLOCK_S = 0.25
 LATE_S = 0.5
 """When our own loop did not turn for so long, because the machine was busy or we were stopped, the fault is not the path's."""
 HUB_FIRST_S = 1.0
-"""How long peers are not called at the start while no hub has answered."""
+"""How long new peers are not called while a hub has not answered that has just become known: it may be the one that is their share."""
 HURRY_PER_S = 20.0
 JITTER = 0.1
 ACTIVE_S = 10.0
@@ -114,7 +114,7 @@ class Prober:
             watched.trail.settle(now)
             self._judge(watched, now)
             interest = watched.interest(now)
-            if is_alone and not watched.target.is_hub:
+            if is_alone and not watched.target.is_hub and watched.trail.sequence == 0:
                 continue
             if now >= watched.due_at - (FLOCK_S if interest is Interest.IDLE else 0.0):
                 self._ask(watched, now)
@@ -219,11 +219,9 @@ class Prober:
         self.service.ask(watched.address, watched.trail.send(now, extra=extra))
 
     def _waits_for_hub(self, machines: Collection[Watched], now: float) -> bool:
-        """Whether no hub has ever answered yet, but one may in a moment: a call through one that does not know us would be repeated in seconds only."""
+        """Whether a hub has not answered yet, but may in a moment: a call through one that does not know us would be repeated in seconds only."""
         hubs = [watched for watched in machines if watched.target.is_hub]
-        return any(now - hub.trail.begins_at < HUB_FIRST_S for hub in hubs) and all(
-            hub.health.state is State.STARTING for hub in hubs
-        )
+        return any(now - hub.trail.begins_at < HUB_FIRST_S and hub.health.state is State.STARTING for hub in hubs)
 
     def _find_interval_s(self, watched: Watched, interest: Interest, crowd: Mapping[Interest, int]) -> float:
         if watched.has_other_path and crowd[Interest.ACTIVE]:
