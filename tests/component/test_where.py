@@ -12,30 +12,24 @@ HERE, THERE, NOWHERE = "127.0.0.77", "127.0.0.78", "127.0.0.79"
 QUESTION = Echo(Kind.WHERE, session=7, sequence=8, sent_at=9)
 
 
-def test_who_asks_where_it_is_seen_is_told_by_those_who_know_and_every_question_tells_the_active_hub() -> None:
+def test_who_asks_where_it_is_seen_is_told_by_those_who_know() -> None:
     told: list[tuple[str, str]] = []
-    active: list[tuple[str, int]] = []
     answered: list[int] = []
 
     async def scenario() -> None:
         near = EchoService(
             located=lambda *place: told.append(place), answered=lambda answer: answered.append(answer.sequence)
         )
-        hub = EchoService(
-            find_endpoint={HERE: "203.0.113.5:1234"}.get, heard_active=lambda *heard: active.append(heard)
-        )
+        hub = EchoService(find_endpoint={HERE: "203.0.113.5:1234"}.get)
         async with echo_service(HERE, near), echo_service(THERE, hub), echo_service(NOWHERE, EchoService()):
             near.ask_where(NOWHERE, 1)
             near.ask_where(THERE, 2)
             near.ask(THERE, 3)
-            near.active_hub = 2
-            near.ask(THERE, 4)
-            near.ask(NOWHERE, 5)
-            await until(lambda: len(answered) == 3)
+            near.ask(NOWHERE, 4)
+            await until(lambda: len(answered) == 2)
 
     asyncio.run(scenario())
     assert told == [(THERE, "203.0.113.5:1234")]
-    assert active == [(HERE, 0), (HERE, 2)]
 
 
 def test_a_place_that_nobody_asked_for_is_not_believed() -> None:

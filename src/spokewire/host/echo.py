@@ -36,14 +36,10 @@ class EchoService:
     """Called with the answers to echoes of chosen sizes."""
     other: Callable[[bytes, str], None] = lambda _data, _address: None
     """Called with a datagram that is no echo, and the address that it came from."""
-    heard_active: Callable[[str, int], None] = lambda _address, _number: None
-    """Called with the address that sent us an echo, and the host number of its active hub, 0 if it has none."""
     located: Callable[[str, str], None] = lambda _address, _endpoint: None
     """Called with the address of whom we asked where it sees us, and the endpoint that it told."""
     find_endpoint: Callable[[str], str | None] = lambda _address: None
     """On a hub: from which endpoint WireGuard hears an overlay address. What it knows nothing of is not answered."""
-    active_hub: int = 0
-    """Our own active hub, told with every question; 0: none."""
 
     def __post_init__(self) -> None:
         self._socket: DatagramSocket | None = None
@@ -88,8 +84,7 @@ class EchoService:
             self._socket.send(data, (address, PORT))
 
     def _make(self, kind: Kind, session: int, sequence: int, size: int = SIZE) -> Echo:
-        sent_at = int(clock.monotonic() * 1e6)
-        return Echo(kind, session, sequence, sent_at, size=size, active_hub=self.active_hub)
+        return Echo(kind, session, sequence, int(clock.monotonic() * 1e6), size=size)
 
     def _receive(self, data: bytes, source: tuple[str, int]) -> None:
         echo = parse_echo(data)
@@ -122,7 +117,6 @@ class EchoService:
         if echo.size > SIZE:
             self.answered_sized(address, echo.size)
         self.asked(address, echo.session, now)
-        self.heard_active(address, echo.active_hub)
 
     def _take(self, echo: Echo, address: str) -> None:
         now = clock.monotonic()

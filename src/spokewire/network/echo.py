@@ -1,6 +1,6 @@
 """Echo packets: the small UDP datagrams whose answers are the only health there is.
 
-36 bytes, big endian: magic `SPWE` (4), version (1), kind (1), active hub (2), session (8), sequence (8), sent_at (8), received (4).
+36 bytes, big endian: magic `SPWE` (4), version (1), kind (1), reserved zero (2), session (8), sequence (8), sent_at (8), received (4).
 The answer repeats the request but for its kind, and for `received`: how many requests of that session have arrived, by which the asker tells packets
 lost on the way out from those lost on the way back. Zeros may follow, to find out what size of packet passes; an answer has as many of them as its
 question, so it is never larger (RFC 8085 section 6), and shows that such a packet passes both ways.
@@ -48,17 +48,13 @@ class Echo:
     """In an answer: how many requests of this session have arrived, this one included, modulo 2^32; 0 in a request."""
     size: int = SIZE
     """Bytes in all, SIZE to MAX_SIZE; what is beyond SIZE is zeros, but in HERE."""
-    active_hub: int = 0
-    """The host number, below 2^16, of the hub through which the asker sends what is for others; 0 if there is none, as in a sealed network."""
     endpoint: str = ""
     """In HERE: `203.0.113.5:1234` or `[2001:db8::5]:1234`; "" in all others."""
 
 
 def format_echo(echo: Echo) -> bytes:
     """Write an echo packet."""
-    head = _LAYOUT.pack(
-        _MAGIC, _VERSION, echo.kind, echo.active_hub, echo.session, echo.sequence, echo.sent_at, echo.received
-    )
+    head = _LAYOUT.pack(_MAGIC, _VERSION, echo.kind, 0, echo.session, echo.sequence, echo.sent_at, echo.received)
     return (head + _pack_place(echo.endpoint) if echo.kind is Kind.HERE else head).ljust(echo.size, b"\0")
 
 
@@ -66,10 +62,10 @@ def parse_echo(data: bytes) -> Echo | None:
     """Read an echo packet; None for anything else."""
     if not SIZE <= len(data) <= MAX_SIZE:
         return None
-    magic, version, kind, active_hub, session, sequence, sent_at, received = _LAYOUT.unpack_from(data)
-    if (magic, version) != (_MAGIC, _VERSION) or kind not in set(Kind):
+    magic, version, kind, reserved, session, sequence, sent_at, received = _LAYOUT.unpack_from(data)
+    if (magic, version, reserved) != (_MAGIC, _VERSION, 0) or kind not in set(Kind):
         return None
-    echo, rest = Echo(Kind(kind), session, sequence, sent_at, received, len(data), active_hub), data[SIZE:]
+    echo, rest = Echo(Kind(kind), session, sequence, sent_at, received, len(data)), data[SIZE:]
     match echo.kind:
         case Kind.REQUEST | Kind.ANSWER:
             return None if any(rest) else echo

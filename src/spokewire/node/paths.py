@@ -117,16 +117,6 @@ class Paths:
             self._look()
         else:
             self.choices = {}
-        self._prober.service.active_hub = self._find_active()
-
-    def _find_active(self) -> int:
-        """In routed mode, the host number of the hub that all our packets go through: the hubs send each other's to us there. Else 0."""
-        settings = None if self._roster is None else self._roster.settings
-        if settings is None or settings.relay is not Relay.ROUTED or not self._hubs:
-            return 0
-        own = self._pairs.get(MachineName(self._me.name))
-        hub = self._hubs.get(own.path.hub) if own is not None else None
-        return (hub or next(iter(self._hubs.values()))).grant.number
 
     def _look(self) -> None:
         now = clock.monotonic()
@@ -201,7 +191,7 @@ class Paths:
         if seen is not None and silent_since is not None and is_agent_away(seen.silence, silent_since, now):
             # The path works, and an agent that is away announces no handshakes to other hubs.
             silent_since = None
-        if pair.other.grant.id == self._me.id:
+        if self._is_own(pair.other):
             path = choose_active(ways, pair.path, now)
         else:
             path = choose_path(ways, pair.path, Pair(leads, silent_since, told), now)

@@ -52,6 +52,7 @@ def test_the_count_of_an_answer_wraps_instead_of_failing() -> None:
         WIRE[:5] + b"\0" + WIRE[6:],
         WIRE[:5] + b"\5" + WIRE[6:],
         WHERE_WIRE + b"\0",
+        WIRE[:6] + b"\0\1" + WIRE[8:],
         WHERE_WIRE[:-1] + b"\1",
         WHERE_WIRE[:5] + b"\4" + WHERE_WIRE[6:],
         HERE_WIRE[:-1],
@@ -66,13 +67,6 @@ def test_the_count_of_an_answer_wraps_instead_of_failing() -> None:
 )
 def test_what_is_no_echo_is_ignored(data: bytes) -> None:
     assert parse_echo(data) is None
-
-
-def test_a_question_tells_the_askers_active_hub_and_its_answer_repeats_it() -> None:
-    question = replace(REQUEST, active_hub=0x0203)
-    assert format_echo(question) == WIRE[:6] + b"\2\3" + WIRE[8:]
-    assert parse_echo(format_echo(question)) == question
-    assert answer(question, 1).active_hub == 0x0203
 
 
 @pytest.mark.parametrize(
