@@ -64,8 +64,6 @@ def test_bytes_that_are_no_echo_are_ignored_and_those_that_are_have_one_spelling
     assert echo is None or format_echo(echo) == data
 
 
-
-
 @given(
     st.builds(
         Echo,

@@ -17,6 +17,9 @@ NODES_PER_SECOND = 50
 PATIENCE_S = 3.0
 """A hub that takes longer is followed anew, and reported to when it answers again: the others wait for it once."""
 
+_DEAD = frozenset({Code.API_UNREACHABLE, Code.TIMEOUT, Code.CLOCK_SKEW})
+"""What tells that a hub's end of our stream is gone, or will not take us any more. One that is busy, or asks us to wait, is there."""
+
 
 class Reporter:
     """Call `step` every `wait_s`, or sooner when there is news."""
@@ -56,7 +59,7 @@ class Reporter:
             self._sync.doubt(client)
             return TemporaryError(Code.TIMEOUT, f"{client.member.name} did not take a report within {PATIENCE_S:g} s.")
         except SpokewireError as error:
-            if isinstance(error, TemporaryError) or error.code is Code.CLOCK_SKEW:
+            if error.code in _DEAD:
                 self._sync.doubt(client)
             return error
         self.answered_at = clock.monotonic()
