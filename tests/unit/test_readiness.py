@@ -2,9 +2,10 @@
 
 import pytest
 
-from spokewire.deploy.readiness import find_delay, find_old_settings
+from spokewire.deploy.readiness import find_delay, find_delays, find_old_settings
 from spokewire.deploy.rollout import find_unheard
-from spokewire.network.overview import HubOverview, NetworkOverview, NodeOverview
+from spokewire.network.names import MachineName
+from spokewire.network.overview import HubOverview, Missing, NetworkOverview, NodeOverview
 from spokewire.network.status import State
 from tests.builders import make_hub_status, make_peer, make_view
 
@@ -59,6 +60,25 @@ def test_a_node_is_ready_when_it_has_heard_everybody_who_is_alive(
     judged: NodeOverview, others: list[NodeOverview], delay: str
 ) -> None:
     assert find_delay(judged, network(judged, *others)) == delay
+
+
+def test_a_node_that_was_ready_is_not_when_another_has_come_alive_that_it_has_not_heard() -> None:
+    wanted = [MachineName("node-1"), MachineName("node-2")]
+    early = [node("node-1"), node("node-2", State.STARTING)]
+    assert find_delays(wanted, network(*early)) == {"node-2": "it is starting"}
+    assert find_delays(wanted, network(node("node-1"), node("node-2", n1=State.CONNECTED))) == {
+        "node-1": "no echo from node-2 yet"
+    }
+    met = [node("node-1", n2=State.CONNECTED), node("node-2", n1=State.CONNECTED)]
+    assert find_delays(wanted, network(*met)) == {}
+
+
+def test_a_node_that_is_missing_or_of_which_nothing_is_heard_is_not_ready() -> None:
+    seen = network(node("node-1")).model_copy(update={"missing": [Missing(name="node-2", reason="it does not exist")]})
+    assert find_delays([MachineName(f"node-{n}") for n in (1, 2, 3)], seen) == {
+        "node-2": "it does not exist",
+        "node-3": "nothing is heard of it",
+    }
 
 
 def test_a_hub_may_go_when_the_newest_settings_are_in_force_on_every_node_that_is_alive() -> None:

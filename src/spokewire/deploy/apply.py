@@ -20,7 +20,7 @@ from spokewire.deploy.delivery import Delivery
 from spokewire.deploy.keeper import make_token, mint, network_id
 from spokewire.deploy.operator import NEAR, Operator
 from spokewire.deploy.plan import Action, Observed, Plan, Verb, plan_numbers
-from spokewire.deploy.readiness import find_delay
+from spokewire.deploy.readiness import find_delays
 from spokewire.errors import Code, SpokewireError, TemporaryError
 from spokewire.host import clock
 from spokewire.host.routes import choose_url
@@ -282,30 +282,30 @@ class Deployment:
         return actions
 
     async def _wait_for_nodes(self, timeout_s: float) -> None:
-        """Ready means: its echoes came back, from the hub and from every other node that is alive (`find_delay`)."""
-        waiting = {node.name: node for node in self._operator.spec.nodes if node.name not in self.outcome.failed}
+        """Ready means: its echoes came back, from the hub and from every other node that is alive (`find_delays`). All must be ready at one moment.
+
+        One that was ready before another was alive has still to hear from that one.
+        """
+        wanted = {node.name: node for node in self._operator.spec.nodes if node.name not in self.outcome.failed}
         deadline = clock.monotonic() + self._operator.patience.left_s(timeout_s)
         if not self._delivery.ready:
             deadline = clock.monotonic()
-        while waiting:
+        told: set[MachineName] = set()
+        while True:
             overview = await gather.gather(self._operator, self._root, fresh=False)
-            reasons = {node.name: find_delay(node, overview) for node in overview.nodes} | {
-                item.name: item.reason for item in overview.missing
-            }
-            for name in [name for name in waiting if reasons.get(name) == ""]:
-                del waiting[name]
-                self.outcome.ready.append(name)
+            delayed = find_delays(wanted, overview)
+            for name in [name for name in wanted if name not in delayed and name not in told]:
+                told.add(name)
                 self._progress(name, "ready")
-            for name in waiting:
-                self._progress(name, f"waiting for its echo: {reasons.get(name, 'nothing is heard of it')}")
-            hosts_only = all(node.provider is ProviderName.HOST for node in waiting.values())
-            if waiting and (clock.monotonic() > deadline or hosts_only):
-                for name, wanted in waiting.items():
-                    reason = reasons.get(name, "nothing is heard of it")
-                    self._fail(name, TemporaryError(Code.TIMEOUT, reason, hint=_hint(wanted)))
-                return
-            if waiting:
-                await asyncio.sleep(POLL_S)
+            for name in [name for name in delayed if name not in told]:
+                self._progress(name, f"waiting for its echo: {delayed[name]}")
+            hosts_only = all(wanted[name].provider is ProviderName.HOST for name in delayed)
+            if hosts_only or clock.monotonic() > deadline:
+                break
+            await asyncio.sleep(POLL_S)
+        for name, reason in delayed.items():
+            self._fail(name, TemporaryError(Code.TIMEOUT, reason, hint=_hint(wanted[name])))
+        self.outcome.ready += [name for name in wanted if name not in delayed]
 
     def _tell(self, name: MachineName, words: str) -> None:
         self._told[name] = words

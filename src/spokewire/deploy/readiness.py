@@ -1,9 +1,20 @@
 """When a node is ready. Pure."""
 
+from collections.abc import Iterable
+
+from spokewire.network.names import MachineName
 from spokewire.network.overview import NetworkOverview, NodeOverview
 from spokewire.network.status import State
 
 ALIVE = (State.CONNECTED, State.DEGRADED)
+
+
+def find_delays(wanted: Iterable[MachineName], overview: NetworkOverview) -> dict[MachineName, str]:
+    """Why those of the wanted nodes are not ready that are not. One that was ready before another was alive may have to hear from that one yet."""
+    reasons = {node.name: find_delay(node, overview) for node in overview.nodes}
+    reasons |= {item.name: item.reason for item in overview.missing}
+    delays = {name: reasons.get(name, "nothing is heard of it") for name in wanted}
+    return {name: reason for name, reason in delays.items() if reason}
 
 
 def find_delay(node: NodeOverview, overview: NetworkOverview) -> str:
