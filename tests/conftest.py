@@ -1,8 +1,13 @@
 """Fixtures that several kinds of tests share, and what was measured of each promise, told at the end of a run, whichever process measured it."""
 
+import os
+
 import pytest
 
 from tests.emulators.authority import Authority, make_authority
+
+os.environ["RES_OPTIONS"] = "attempts:0"
+"""No test asks a name server, and none waits for one: every name that /etc/hosts does not have is unknown at once (resolv.conf(5))."""
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,7 @@ def open_desk(authority: Authority, folder: Path, nodes: int = 1) -> Iterator[De
     with serve(digitalocean, authority) as first, serve(phala, authority) as second:
         environment = {
             "PATH": os.environ["PATH"],
+            "RES_OPTIONS": os.environ["RES_OPTIONS"],
             "HOME": str(folder),
             "NO_COLOR": "1",
             "SSL_CERT_FILE": str(authority.ca_file),

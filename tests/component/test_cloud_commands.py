@@ -57,6 +57,7 @@ def desk(authority: Authority, tmp_path: Path) -> Iterator[Desk]:
     with serve(emulator, authority) as served:
         environment = {
             "PATH": os.environ["PATH"],
+            "RES_OPTIONS": os.environ["RES_OPTIONS"],
             "HOME": str(tmp_path),
             "COLUMNS": "200",
             "SSL_CERT_FILE": str(authority.ca_file),

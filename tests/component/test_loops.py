@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,8 @@ def test_a_process_is_known_by_its_start_as_well_as_its_id_and_ended_only_then(t
     pid = processes.spawn([sys.executable, "-c", "print('up', flush=True); import time; time.sleep(60)"], log_path=log)
     started = processes.start_time(pid)
     assert started is not None
+    while "up" not in log.read_text():
+        time.sleep(0.01)
     assert processes.is_alive(pid, started)
     assert not processes.is_alive(pid, started + 1)
     processes.end(pid, started + 1)

@@ -32,7 +32,7 @@ def test_a_hub_that_lost_its_documents_learns_a_stock_clients_and_another_hubs_r
     network = Network()
     node, phone, other = network.grant("node-1", 11), network.grant("phone", 12), network.grant("hub-2", 2, role="hub")
     revoked = network.grant("node-9", 19)
-    gone = other.record(endpoint="203.0.113.2:51820", api_url="https://203.0.113.2", certificate="none")
+    gone = other.record(endpoint="127.0.0.2:51820", api_url="https://127.0.0.2:1", certificate="none")
 
     async def scenario() -> None:
         async with serve_hub(tmp_path / "hub", network, keepalive_s=0.2) as hub:
