@@ -30,6 +30,9 @@ seven round trips in a row nine times in a million."""
 LEAST_SILENT = 6
 SILENT_S = 1.2
 """The same for echoes to a peer, whatever its hub answers."""
+FOLLOW_SPACING_S = 5.0
+"""How soon the end that does not lead follows again: whoever chooses to and fro fills nobody's history. Meanwhile each end sends through another hub."""
+_FOLLOWED = "the other end chose it"
 FOLLOWER_WAITS_S = 1.0
 """How much longer the end waits that does not lead: else both might leave a path, each for another."""
 NEVER_S = 6.0
@@ -177,9 +180,13 @@ def choose_path(ways: Sequence[Way], path: Path, pair: Pair, now: float) -> Path
 def follow(ways: Sequence[Way], path: Path, observed: MachineName | None, now: float) -> Path:
     """The path of the end that does not lead, when WireGuard has roamed to another hub: the leading end sends through that one."""
     is_sound = any(way.hub == observed and way.works for way in ways)
-    if observed is None or observed == path.hub or not is_sound:
+    if observed is None or observed == path.hub or not is_sound or not _may_follow(path, now):
         return path
-    return Path(observed, now, "the other end chose it", doubts=path.doubts)
+    return Path(observed, now, _FOLLOWED, doubts=path.doubts)
+
+
+def _may_follow(path: Path, now: float) -> bool:
+    return path.reason != _FOLLOWED or now - path.since >= FOLLOW_SPACING_S
 
 
 def _leave_broken(path: Path, here: Way, others: Sequence[Way], now: float) -> Path:
@@ -201,7 +208,7 @@ def _choose_among_working(path: Path, here: Way, working: Sequence[Way], pair: P
     if pair.leads:
         return _prefer(path, here, trusted, now)
     told = [way for way in working if way.hub == pair.told and (here.policy.drain or not way.policy.drain)]
-    return _move(path, told, "the other end chose it", now) if told else path
+    return _move(path, told, _FOLLOWED, now) if told and _may_follow(path, now) else path
 
 
 def _leave_silent(path: Path, working: Sequence[Way], silent_since: float, now: float) -> Path:

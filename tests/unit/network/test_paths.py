@@ -8,6 +8,7 @@ from spokewire.network.documents import HubPolicy
 from spokewire.network.names import MachineName
 from spokewire.network.paths import (
     DOUBT_S,
+    FOLLOW_SPACING_S,
     HOLD_S,
     LOSS_BETTER_PCT,
     NEXT_ROUND_S,
@@ -230,3 +231,19 @@ def test_the_end_that_does_not_lead_follows_to_a_hub_that_works(
 ) -> None:
     path = follow(ways, HERE, observed, NOW)
     assert (path.hub, path.reason) == (goes, "begun" if goes == ONE else "the other end chose it")
+
+
+def test_an_end_that_chooses_to_and_fro_is_followed_once_in_a_while_only() -> None:
+    ways, moves, path = [way(ONE), way(TWO)], 0, HERE
+    for step in range(200):
+        now, before = NOW + step * 0.05, path
+        told = TWO if path.hub == ONE else ONE
+        path = choose_path(ways, path, Pair(leads=False, told=told), now)
+        path = follow(ways, path, told, now) if path is before else path
+        moves += path is not before
+    assert moves == 1 + int(199 * 0.05 / FOLLOW_SPACING_S)
+
+
+def test_who_has_just_followed_leaves_what_fails_at_once_all_the_same() -> None:
+    followed = follow([way(ONE), way(TWO)], HERE, TWO, NOW)
+    assert choose_path([way(ONE), way(TWO, DEAD)], followed, FOLLOWS, NOW + 0.1).hub == ONE
