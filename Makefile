@@ -45,7 +45,7 @@ bench-kernel: setup-bench  ## Sealed beside routed with in-kernel WireGuard, in 
 	tools/kernel-vm tools/kernel-bench 2400
 
 test-kernel: setup-test  ## The lab end to end on a stock Debian kernel with in-kernel WireGuard, in an emulated VM (minutes)
-	tools/kernel-vm tools/kernel-test
+	tools/kernel-vm tools/kernel-test 2400
 
 test-prometheus: setup-test  ## Alert rules, dashboard and metrics, loaded into a real Prometheus that watches a lab network (a minute)
 	PATH="$$(tools/prometheus):$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -q tests -m prometheus
