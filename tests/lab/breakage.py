@@ -39,8 +39,8 @@ def rules(network: Network, machine: str) -> str:
 
 def kill(network: Network, machine: str, *patterns: str) -> None:
     """Kill all processes of these command lines at once; the daemon first, so that it cannot mend what is killed with it."""
-    found = [pid for pattern in patterns for pid in network.exec(machine, "pgrep", "-f", "-x", pattern).out.split()]
-    network.exec(machine, "kill", "-KILL", *found)
+    found = [pid for pattern in patterns for pid in network.find(machine, pattern)]
+    network.exec(machine, "kill", "-KILL", *map(str, found))
 
 
 def kill_device(network: Network, machine: str) -> None:

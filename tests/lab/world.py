@@ -199,9 +199,21 @@ class Network:
 
     def daemon(self, machine: str) -> int:
         """The process id of a machine's daemon, as that machine counts."""
-        found = self.exec(machine, "pgrep", "-f", "-x", DAEMON).out.split()
+        found = self.find(machine, DAEMON)
         assert len(found) == 1, found
-        return int(found[0])
+        return found[0]
+
+    def find(self, machine: str, pattern: str) -> list[int]:
+        """The processes of a machine with this whole command line, as that machine counts; at least one.
+
+        A child that has not begun its own program yet has its parent's command line: it is left out.
+        """
+        found = [int(word) for word in self.exec(machine, "pgrep", "-f", "-x", pattern).out.split()]
+        if len(found) == 1:
+            return found
+        listed = self.exec(machine, "ps", "-o", "pid=,ppid=", "-p", ",".join(map(str, found)), expect=None).out
+        parents = {int(line.split()[0]): int(line.split()[1]) for line in listed.splitlines()}
+        return [pid for pid, parent in parents.items() if parent not in found]
 
     def identity(self, machine: str) -> tuple[str, str]:
         """A machine's WireGuard key and its daemon (id and start time): what must not change where nothing is touched."""

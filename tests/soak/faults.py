@@ -96,8 +96,8 @@ class Breaker:
                 raise AssertionError(fault)
 
     def _signal(self, machine: str, name: str, pattern: str) -> None:
-        found = self.network.exec(machine, "pgrep", "-f", "-x", pattern).out.split()
-        self.network.exec(machine, "kill", f"-{name}", *found)
+        found = self.network.find(machine, pattern)
+        self.network.exec(machine, "kill", f"-{name}", *map(str, found))
 
     def _renew_router(self, address: str) -> None:
         """The kernel drops the mappings of a masquerading router when the address goes that they were made with."""

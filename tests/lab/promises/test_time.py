@@ -79,7 +79,7 @@ def test_all_is_well_and_told_so_seconds_after_what_was_stopped_is_continued(
 ) -> None:
     wait_until(lambda: is_told_well(network), 40, "all is well before")
     pulse.wait_for_flow()
-    process = network.exec(machine, "pgrep", "-f", "-x", pattern).out.strip()
+    [process] = map(str, network.find(machine, pattern))
     stopped_at = time.time()
     network.exec(machine, "kill", "-STOP", process)
     time.sleep(stopped_s)
