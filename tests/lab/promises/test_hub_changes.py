@@ -4,6 +4,10 @@ import time
 
 import pytest
 
+from spokewire.lab.machine import Machines
+from spokewire.lab.world import find_world
+from spokewire.network.names import MachineName
+from spokewire.network.spec import Nat
 from tests.lab import breakage
 from tests.lab.conftest import MakeNetwork
 from tests.lab.promises.failover import ADDRESS, count_moves, share, wait_for_hubs
@@ -75,6 +79,32 @@ def test_a_node_whose_agent_is_away_is_left_where_its_packets_arrive(
     measured = f"{lost_since(flows, since)}; pairs moved meanwhile: {moves}"
     is_kept = measured.startswith("0 ") and not moves
     keep_word(record_property, "an agent is away, two hubs", "no packet lost, no pair moved", measured, is_kept=is_kept)
+
+
+@pytest.mark.long
+def test_a_hub_that_is_made_anew_at_another_address_is_learnt_through_the_other(
+    network: Network, flows: list[Flow], record_property: Record
+) -> None:
+    world = find_world(network.folder / ".spokewire/lab")
+    assert world is not None
+    machines = Machines(world)
+    before = find_address(network, "hub-2")
+    machines.destroy(machines.find("hub-2"))
+    machines.create(MachineName("other-2"), "hub", Nat.NONE, None)
+    wait_for_hubs(network, {"hub-1"}, MOVES_S)
+    since = time.time()
+    assert "hub-2: ready" in network.deploy("--yes").err
+    after = find_address(network, "hub-2")
+    assert (before, after) == ("203.0.113.2", "203.0.113.3"), "the old address is another machine's by then"
+    wait_for_hubs(network, share("hub-1", "hub-2"), MOVES_S)
+    told = lost_since(flows, since)
+    what = "a hub is made anew, and has another address"
+    measured = f"{told}, from the deploy on; its pairs came back to it"
+    keep_word(record_property, what, "no packet lost", measured, is_kept=told.startswith("0 "))
+
+
+def find_address(network: Network, name: str) -> str:
+    return str(next(hub["address"] for hub in network.status()["hubs"] if hub["name"] == name))
 
 
 @pytest.mark.long
