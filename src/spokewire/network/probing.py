@@ -143,6 +143,8 @@ class Trail:
         sent_at = self.waiting.pop(sequence, None)
         if sent_at is None:
             return False
+        if self.last_answer_at is None:
+            self._forget_beginning(sequence)
         self.excused = False
         self._newest_rtt_ms = (now - sent_at) * 1000
         self._tell_directions(sequence, received, now)
@@ -181,6 +183,14 @@ class Trail:
             self._sum.lost += 1
         while self.buckets and self.buckets[0].begins_at < now - WINDOW_S:
             self.buckets.popleft()
+
+    def _forget_beginning(self, first: int) -> None:
+        """There was no path before the first answer, so what was sent into nothing is no loss of it."""
+        self.waiting = OrderedDict((waits, at) for waits, at in self.waiting.items() if waits > first)
+        self.extra &= self.waiting.keys() | {first}
+        self.recent.clear()
+        self.recent_lost = 0
+        self.buckets.clear()
 
     def forget_outage(self) -> None:
         """The path was down, and its state has told so; what was lost meanwhile says nothing about the path that is back."""

@@ -251,6 +251,9 @@ class Prober:
         if watched.trail.answer(answer.sequence, answer.received, answer.at):
             if was_down:
                 watched.trail.forget_outage()
+                # What has just come back waited for a handshake: the next one tells how long the way is.
+                watched.due_at = answer.at
+                self.wake.set()
             if watched.health.state in (State.STARTING, State.DISCONNECTED):
                 self._judge(watched, answer.at)
 

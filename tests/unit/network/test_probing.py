@@ -11,6 +11,7 @@ from spokewire.network.probing import (
     RECENT,
     SUSPECT_S,
     Interest,
+    Losses,
     Trail,
     find_interval_s,
     find_median,
@@ -96,14 +97,27 @@ def test_whatever_is_lost_the_two_directions_together_never_exceed_it() -> None:
         assert losses.back_pct is not None
         assert losses.out_pct + losses.back_pct <= losses.loss_pct + 1e-9
         inner = script.strip("ob")
-        assert losses.out_pct == pytest.approx(100.0 * inner.count("o") / len(script))
+        assert losses.out_pct == pytest.approx(100.0 * inner.count("o") / len(script.lstrip("ob")))
 
 
 def test_each_span_looks_at_its_own_time() -> None:
-    trail, now = play("o" * 20 + "." * 40)
+    trail, now = play("." + "o" * 20 + "." * 39)
     assert trail.losses(now, 10.0).loss_pct == 0.0
     assert trail.losses(now, 600.0).loss_pct == pytest.approx(100.0 / 3)
     assert Trail(begins_at=0.0).losses(0.0, 10.0).loss_pct is None
+
+
+def test_what_was_sent_before_the_first_answer_is_no_loss() -> None:
+    trail, now = play("ooobbo....")
+    assert (trail.losses(now, 600.0), trail.recent_lost) == (Losses(0.0, 0.0, 0.0), 0)
+    trail = Trail(begins_at=0.0)
+    early, first = trail.send(0.0), trail.send(0.1, extra=True)
+    late = trail.send(0.2)
+    assert trail.answer(first, 1, 0.3)
+    assert not trail.answer(early, 2, 0.31), "it is not waited for any more"
+    assert trail.answer(late, 3, 0.32)
+    trail.settle(60.0)
+    assert (trail.losses(0.4, 60.0).loss_pct, trail.waiting, trail.extra) == (0.0, {}, set())
 
 
 def test_a_path_that_comes_back_is_not_blamed_for_its_outage() -> None:
