@@ -268,7 +268,8 @@ class Paths:
         told, left = _tell_legs(self._hubs, watched, legs), SIGNALS_AT_ONCE
         for name, pair in self._pairs.items():
             seen = watched.get(name)
-            if seen is None or left == 0:
+            if seen is None or left == 0 or seen.trail.sequence == 0:
+                # The first packet is an echo's: one that came sooner would call a peer that is to call us, and the two calls would cross.
                 continue
             signal = self._make_signal(pair, seen, told, now)
             is_due = now < seen.active_until and now - pair.signalled_at >= SIGNAL_INTERVAL_S

@@ -77,7 +77,7 @@ class Prober:
     def watch(self, targets: Mapping[str, Target], ask_now: Collection[WireGuardKey] = ()) -> None:
         """Watch exactly these machines, by overlay address. One that is reached in another way than before is watched anew.
 
-        Those peers of `ask_now` get an echo at once: it begins the handshake.
+        Those peers of `ask_now` get an echo at once: it begins the handshake. Who is to call us first is still waited for.
         """
         now, before = clock.monotonic(), self.watched
         self.watched = {
@@ -91,7 +91,7 @@ class Prober:
         for address, watched in self.watched.items():
             # Whether it has rivals is no difference of the target's own, and may have changed.
             watched.target = targets[address]
-            if watched.target.peer in ask_now:
+            if watched.target.peer in ask_now and watched.trail.begins_at <= now:
                 self._ask(watched, now)
 
     async def step(self) -> None:
@@ -134,9 +134,10 @@ class Prober:
         return wait_s
 
     def hurry(self) -> None:
-        """Ask everybody soon: something happened that may concern all of them."""
+        """Ask everybody soon: something happened that may concern all of them. Who is to call us first is still waited for."""
         now = clock.monotonic()
-        for position, watched in enumerate(self.watched.values()):
+        known = (watched for watched in self.watched.values() if watched.trail.begins_at <= now)
+        for position, watched in enumerate(known):
             watched.due_at = min(watched.due_at, now + position / HURRY_PER_S)
         self.wake.set()
 

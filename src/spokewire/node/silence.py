@@ -105,14 +105,22 @@ class SilenceWatch:
         watched = next((w for w in self._prober.watched.values() if w.name == hub.name), None)
         if watched is None:
             return
-        now, silence = clock.monotonic(), watched.silence
+        now, silence, peer = clock.monotonic(), watched.silence, watched.target.peer
         age_s = watched.trail.last_answer_age_s(now)
+        if age_s is None and peer is not None and not self._has_shaken_hands(peer):
+            # We called before it knew us, and WireGuard repeats a call that got lost only after five seconds. There is no session to lose.
+            log.info("hub knows us now: shaking hands again", machine=watched.name)
+            self.forget(peer)
+            return
         if age_s is None:
             # An agent that was just started has asked just now.
             age_s = 0.0 if silence.asked_at is None else now - silence.asked_at
         flows = silence.flowed_at is not None and now - silence.flowed_at < SILENT_HUB_S
         if age_s > SILENT_HUB_S and not flows:
             self._force(watched, "hub is back, its echoes are not: shaking hands again")
+
+    def _has_shaken_hands(self, peer: WireGuardKey) -> bool:
+        return self._tunnel.handshake_age_s(peer) is not None
 
     async def _count(self) -> None:
         """Where packets arrive, a new handshake would only lose some: see whether they do, before one is forced."""
