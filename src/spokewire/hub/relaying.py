@@ -14,7 +14,7 @@ from spokewire.host.logs import log
 from spokewire.host.loops import sleep_or_wake
 from spokewire.host.turns import Turns
 from spokewire.hub import saved_labels
-from spokewire.hub.held import Held, is_early
+from spokewire.hub.held import Heard, Held, is_early
 from spokewire.hub.trunks import Trunks
 from spokewire.network.families import find_mixed
 from spokewire.network.names import WireGuardKey
@@ -37,6 +37,9 @@ MAX_WAITING = 4096
 """Handshakes that may wait for the loop: a flood beyond that is dropped unread."""
 BATCH = 64
 """After that many handshakes the loop gets a turn: each may be tried with the keys of a thousand nodes."""
+NEXT_WAY_S = 0.1
+"""A handshake that goes two ways takes the second so much later. WireGuard drops a copy that comes after the first, but of two at once wireguard-go may
+answer both, and the second answer ends the session that the first one made."""
 LEAST_INTERVAL_S = 0.1
 SETTLE_S = 0.02
 """WireGuard notes a new endpoint when it has read the handshake that we saw pass: a moment later."""
@@ -70,7 +73,7 @@ class Relaying:
         self._senses = senses
         self._numbers: dict[WireGuardKey, NodeNumber] = {}
         self._trunks = Trunks()
-        self._pending: list[tuple[bytes, Endpoint]] = []
+        self._pending: list[Heard] = []
         self._arrived, self._look_now = asyncio.Event(), asyncio.Event()
         self._held = Held()
         self._looking = asyncio.Lock()
@@ -142,7 +145,8 @@ class Relaying:
         self._tap.know(places.sources)
         if moved:
             log.info("nodes moved", nodes=sorted(moved))
-            self._try_held(clock.monotonic())
+            # What came a moment too early.
+            self._switch_all(self._held.take(clock.monotonic()))
 
     async def follow(self) -> None:
         """Look at the endpoints regularly, and soon after a handshake that may change them; never so often that a flood could keep us busy."""
@@ -257,27 +261,24 @@ class Relaying:
         if len(self._pending) >= MAX_WAITING:
             self.dropped += 1
             return
-        self._pending.append((message, source))
+        self._pending.append(Heard(message, source, clock.monotonic()))
         self._arrived.set()
 
-    def _try_held(self, now: float) -> None:
-        """Switch what came a moment too early."""
-        self._switch_all(list(self._held.take(now)), hold=False)
-
-    def _switch_all(self, messages: list[tuple[bytes, Endpoint]], *, hold: bool = True) -> None:
+    def _switch_all(self, messages: list[Heard]) -> None:
         now = clock.steady()
         away = self._senses.find_away() if self.switch.places.trunks else ()
         forwards: list[tuple[bytes, Forward]] = []
-        for message, source in messages:
-            decision = self.switch.handle(message, source, now, away)
+        for heard in messages:
+            message = heard.message
+            decision = self.switch.handle(message, heard.source, now, away)
             if isinstance(decision, ForHub):
                 self._look_now.set()
                 continue
             if isinstance(decision, Forward):
                 forwards.append((message, decision))
                 self._held.note(message)
-            if hold and is_early(decision):
-                self._held.keep(message, source, clock.monotonic())
+            if is_early(decision):
+                self._held.keep(heard)
                 self._look_now.set()
             installs = decision.installs if isinstance(decision, Forward) else (decision,)
             for install in installs:
@@ -286,8 +287,11 @@ class Relaying:
                     self._changed = True
         self._tables.commit()
         for message, forward in forwards:
-            for to in forward.to:
-                self._tap.send(message, to)
+            for place, to in enumerate(forward.to):
+                if place == 0:
+                    self._tap.send(message, to)
+                else:
+                    asyncio.get_running_loop().call_later(place * NEXT_WAY_S, self._tap.send, message, to)
 
 
 def enable_forwarding(interface: str, journal: Journal) -> bool:
