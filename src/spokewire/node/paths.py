@@ -93,7 +93,7 @@ class Paths:
         if roster is self._roster or roster.plan is None:
             return
         self._roster = roster
-        self._hubs = {hub.name: hub for hub in roster.hubs(wall)}
+        before, self._hubs = self._hubs, {hub.name: hub for hub in roster.hubs(wall)}
         is_sealed = roster.settings is not None and roster.settings.relay is Relay.SEALED
         others = [node for node in roster.nodes(wall) if node.grant.id != self._me.id] if is_sealed else []
         wanted = others if is_sealed or me is None else [me]
@@ -101,7 +101,11 @@ class Paths:
         if len(self._hubs) < (1 if self._directs.is_wanted else 2):
             wanted = []
         self._addresses = {str(roster.plan.address(node.grant.number)): node.name for node in others}
-        pairs = {node.name: self._pairs.get(node.name) or self._begin(node) for node in wanted}
+        watched = self._by_name()
+        if self._hubs.keys() != before.keys():
+            # Whoever was not heard yet is met where its share is now: the other end begins there too.
+            self._pairs = {name: pair for name, pair in self._pairs.items() if not _is_unheard(watched.get(name))}
+        pairs = {node.name: self._pairs.get(node.name) or self._begin(node, watched) for node in wanted}
         for node in wanted:
             pairs[node.name].other = node
         self._pairs = pairs
@@ -146,10 +150,12 @@ class Paths:
         reason = pair.path.reason if hub == pair.path.hub else "the other end sends through it"
         return f"via {hub}", reason, _to_wall(pair.path.since)
 
-    def _begin(self, node: Member) -> _Pair:
+    def _begin(self, node: Member, watched: Mapping[MachineName, Watched]) -> _Pair:
         now = clock.monotonic()
-        ways = self._list_ways(node, self._look_at_legs(self._by_name(), now), {})
-        return _Pair(node, begin_path(ways, self._find_hub(WireGuardKey(node.record.wireguard_key)), now))
+        ways = self._list_ways(node, self._look_at_legs(watched, now), {})
+        key = WireGuardKey(node.record.wireguard_key)
+        observed = None if _is_unheard(watched.get(node.name)) else self._find_hub(key)
+        return _Pair(node, begin_path(ways, observed, now))
 
     def _look_at_legs(self, watched: Mapping[MachineName, Watched], now: float) -> dict[MachineName, Leg]:
         seen = {hub: watched[hub] for hub in self._hubs if hub in watched}
@@ -307,6 +313,10 @@ class Paths:
 
     def _by_name(self) -> dict[MachineName, Watched]:
         return {MachineName(seen.name): seen for seen in self._prober.watched.values()}
+
+
+def _is_unheard(seen: Watched | None) -> bool:
+    return seen is not None and seen.trail.last_answer_at is None
 
 
 def _tell_legs(
