@@ -206,13 +206,13 @@ def test_a_request_that_reaches_a_node_through_two_hubs_is_carried_out_once(tmp_
             identity = Identity(parse_token(node.token(one.url, two.url), clock.wall()), tmp_path)
             tests = node_tests.Tests(identity, Prober(lambda *_: None), lambda: Roster(root), lambda: clients)
             test = keys.make_id()
-            waiting = [hub.parts.tests.begin(test, ["node-1"]) for hub in (one, two)]
             request = one.network.request(("node-1", "node-2"), test=test)
+            waiting = [hub.parts.tests.begin(test, request, ["node-1"]) for hub in (one, two)]
             for client in clients:
                 tests.request(request, client)
             another = one.network.request(("node-1", "node-2"))
             tests.request(another, clients[1])
-            last = two.parts.tests.begin(_read_id(another), ["node-1"])
+            last = two.parts.tests.begin(_read_id(another), another, ["node-1"])
             async with running(tests.run()):
                 await until(lambda: not last.awaited)
             return [not each.awaited for each in waiting]

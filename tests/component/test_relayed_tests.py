@@ -61,6 +61,31 @@ def test_results_come_back_as_they_arrive_and_absent_nodes_are_named(tmp_path: P
     assert last == TestLine(done=True)
 
 
+def test_a_node_whose_stream_is_dead_gets_the_request_by_its_next_one(tmp_path: Path) -> None:
+    """One that was switched off and on is followed by its old stream for some seconds: nobody has told the hub that it is gone."""
+
+    async def scenario() -> None:
+        async with serve_hub(tmp_path) as hub, AsyncExitStack() as stack:
+            node, other = hub.network.grant("node-1", 11), hub.network.grant("node-2", 12)
+            await join(stack, hub, node, other)
+            operator = await stack.enter_async_context(connect(hub.url, hub.network.operator))
+            test = keys.make_id()
+            request = hub.network.request(("node-1", "node-2"), test=test)
+            lines = operator.run_test(request)
+            await anext(lines)
+            back = await stack.enter_async_context(connect(hub.url, node.identity))
+            first = await anext(back.stream_roster())
+            assert first.tests == [request]
+            bystander = await stack.enter_async_context(connect(hub.url, other.identity))
+            assert (await anext(bystander.stream_roster())).tests == []
+            await back.submit_report(node.result(test, "node-2"))
+            again = await stack.enter_async_context(connect(hub.url, node.identity))
+            assert (await anext(again.stream_roster())).tests == [], "it has answered"
+            assert node.result(test, "node-2") in [line.result async for line in lines]
+
+    asyncio.run(scenario())
+
+
 def test_a_node_that_answers_again_and_again_neither_ends_the_test_nor_fills_the_hub(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with serve_hub(tmp_path) as hub, AsyncExitStack() as stack:

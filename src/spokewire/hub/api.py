@@ -168,7 +168,7 @@ def _add_documents(app: FastAPI, parts: Parts) -> None:
         caller = _authenticate(parts, credentials)
         if caller.grant is not None:
             membership.find_caller(caller.grant)
-        return StreamingResponse(_follow(membership, caller, parts.keepalive_s), media_type=NDJSON)
+        return StreamingResponse(_follow(parts, caller), media_type=NDJSON)
 
     @app.post("/v1/reports")
     async def submit_report(submission: ReportSubmission, credentials: Credentials) -> Accepted:
@@ -218,7 +218,7 @@ async def _relay_test(parts: Parts, request: TestRequest, text: str) -> AsyncIte
     """Hand a test request to its nodes and their results on; a line without any of it keeps the stream alive."""
     sources = {source for source, _ in request.pairs}
     absent = parts.membership.send_test(text, sources)
-    running = parts.tests.begin(request.id, sources - absent)
+    running = parts.tests.begin(request.id, text, sources - absent)
     try:
         yield _line(TestLine(absent=sorted(absent)))
         deadline = parts.monotonic() + RESULT_TIMEOUT_S
@@ -238,14 +238,15 @@ async def _relay_test(parts: Parts, request: TestRequest, text: str) -> AsyncIte
         parts.tests.end(request.id)
 
 
-async def _follow(membership: Membership, caller: Caller, keepalive_s: float) -> AsyncIterator[bytes]:
+async def _follow(parts: Parts, caller: Caller) -> AsyncIterator[bytes]:
     """One roster stream. It is registered in here, so that a caller who left before the first line leaves nothing behind."""
-    grant = caller.grant
+    grant, membership = caller.grant, parts.membership
     follower = membership.follow(None, "") if grant is None else membership.follow(grant.id, grant.name)
+    follower.tests = [] if grant is None else parts.tests.list_awaited(grant.name)
     try:
         while True:
             try:
-                async with asyncio.timeout(keepalive_s):
+                async with asyncio.timeout(parts.keepalive_s):
                     await follower.news.wait()
             except TimeoutError:
                 yield _line(RosterLine(clone=membership.clones.get(follower.name, "")))

@@ -12,8 +12,9 @@ MAX_TESTS = 16
 
 @dataclass
 class RunningTest:
-    """One test: who is still to answer, and the results that have come, to be handed on."""
+    """One test: the signed request, who is still to answer, and the results that have come, to be handed on."""
 
+    request: str
     awaited: set[str]
     """Names of nodes. One result each is taken, so that no node can speak for another, or fill our memory."""
     results: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
@@ -35,11 +36,15 @@ class Tests:
         if len(self._running) >= MAX_TESTS:
             raise TemporaryError(Code.BUSY, "Too many tests are under way.", hint="Wait for them to end.")
 
-    def begin(self, test: str, nodes: Iterable[str]) -> RunningTest:
+    def begin(self, test: str, request: str, nodes: Iterable[str]) -> RunningTest:
         """Begin a test that these nodes are to answer."""
-        running = RunningTest(set(nodes))
+        running = RunningTest(request, set(nodes))
         self._running[test] = running
         return running
+
+    def list_awaited(self, node: str) -> list[str]:
+        """The requests that a node is still to answer. One that follows anew may not have read them from its stream of before."""
+        return [running.request for running in self._running.values() if node in running.awaited]
 
     def end(self, test: str) -> None:
         """Forget a test."""
