@@ -24,6 +24,8 @@ from spokewire.node.offers import Offers
 
 Report = Callable[[SpokewireError | None], None]
 
+UNREACHABLE_S = 5.0
+"""How long a hub is out of reach before that is told: one that starts, or whose daemon is replaced, is there sooner."""
 LONGEST_BACKOFF_S = 1.0
 """A hub that comes back is found again within a second or so; to one that is away, a try a second costs nothing."""
 
@@ -99,7 +101,7 @@ class Sync:
                     note(f"sync {urls[0]}")(None)
                 for urls in wanted:
                     if urls not in followed:
-                        report = self._tell_remembered(urls, note(f"sync {urls[0]}"))
+                        report = tell_lasting(self._tell_remembered(urls, note(f"sync {urls[0]}")))
                         task = self._follow(urls, report)
                         followed[urls] = group.create_task(task, name=f"sync {urls[0]}")
                 await self._more_hubs.wait()
@@ -235,6 +237,23 @@ class Sync:
 
     def _is_known(self, urls: tuple[str, ...]) -> bool:
         return any(urls == hub.record.api_urls for hub in self.roster.hubs(clock.wall()))
+
+
+def tell_lasting(report: Report, now: Callable[[], float] = clock.monotonic) -> Report:
+    """Tell that a hub is out of reach when it has been for UNREACHABLE_S; everything else at once. `now` tells monotonic seconds."""
+    failed_at: float | None = None
+
+    def tell(error: SpokewireError | None) -> None:
+        nonlocal failed_at
+        if error is None or error.code not in (Code.API_UNREACHABLE, Code.TIMEOUT):
+            failed_at = None
+            report(error)
+            return
+        failed_at = now() if failed_at is None else failed_at
+        if now() - failed_at >= UNREACHABLE_S:
+            report(error)
+
+    return tell
 
 
 def _log_refusals(merged: Merge) -> None:
