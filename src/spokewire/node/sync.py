@@ -26,8 +26,8 @@ Report = Callable[[SpokewireError | None], None]
 
 UNREACHABLE_S = 5.0
 """How long a hub is out of reach before that is told: one that starts, or whose daemon is replaced, is there sooner."""
-LONGEST_BACKOFF_S = 1.0
-"""A hub that comes back is found again within a second or so; to one that is away, a try a second costs nothing."""
+LONGEST_BACKOFF_S = 0.5
+"""A hub that comes back is found again within a second or so; to one that is away, two tries a second cost nothing."""
 
 
 class RosterFile:
