@@ -69,7 +69,8 @@ def test_a_dead_hub_is_told_while_the_other_goes_on_and_a_deploy_brings_it_back(
     assert [(finding["kind"], finding["severity"]) for finding in found] == [("hub-off", "warning")]
     assert "hub-2: ready" in network.deploy().err
     wait_until(lambda: hears(network, "hub-1", "hub-2"), 30, "both nodes hear hub-2 again")
-    assert network.status()["state"] == "connected"
+    status = network.status()
+    assert (status["state"], status["reason"]) == ("connected", "2 nodes and 2 hubs connected")
 
 
 def test_a_hub_takes_the_place_of_another_and_the_nodes_learn_it_by_themselves(network: Network) -> None:

@@ -193,7 +193,9 @@ class Trail:
         self.buckets.clear()
 
     def forget_outage(self) -> None:
-        """The path was down, and its state has told so; what was lost meanwhile says nothing about the path that is back."""
+        """The path was down, and its state has told so; what was lost meanwhile says nothing about the path that is back, nor does what is on its way still."""
+        newest = 0 if self._told is None else self._told[0]
+        self.extra.update(sequence for sequence in self.waiting if sequence < newest)
         self.recent = deque([sample for sample in self.recent if sample.rtt_ms is not None][-1:])
         self.recent_lost = 0
 

@@ -162,3 +162,23 @@ def test_a_node_is_as_well_as_its_hubs_and_says_why(
     health = judge_node(hubs, peers, blocking)
     assert health.state is state
     assert words in health.reason
+
+
+def test_a_path_that_is_back_is_not_called_lossy_for_what_was_on_its_way_when_it_came_back() -> None:
+    """As the prober does it: twice a second to a hub while there is traffic, and once a second when that is over."""
+    trail, state, seen, now, lost = Trail(begins_at=0.0), State.STARTING, list[State](), 0.0, 0
+    while now < 40:
+        is_out, sequence = 10 <= now < 20, trail.send(now)
+        lost += is_out
+        if not is_out:
+            assert trail.answer(sequence, sequence, now + 0.02)
+            if state in (State.STARTING, State.DISCONNECTED):
+                trail.forget_outage()
+        state = judge_echo(trail, state, 0.0, now + 0.03).state
+        if not seen or seen[-1] is not state:
+            seen.append(state)
+        now += 0.45 if now < 20 else 1.0
+    assert seen == [State.CONNECTED, State.DISCONNECTED, State.CONNECTED]
+    assert trail.losses(now, 60.0).loss_pct == pytest.approx(100.0 * lost / trail.sequence), (
+        "the loss itself is told all the same"
+    )
