@@ -60,8 +60,8 @@ test-docker:     ## The image and the machines behind the clouds' emulators, as 
 soak: setup-test  ## The truth test: ten minutes of chaos, in which no status may lie; SOAK_SEED, SOAK_SECONDS
 	PATH="$$PATH:/usr/sbin:/sbin" SOAK_SECONDS=$${SOAK_SECONDS:-600} $(BIN)/python -m pytest -q -s tests/soak -m soak
 
-soak-short: setup-test  ## The same for two minutes
-	PATH="$$PATH:/usr/sbin:/sbin" SOAK_SECONDS=120 $(BIN)/python -m pytest -q -s tests/soak -m soak
+soak-short: setup-test  ## The same for two minutes, with the same faults each time unless SOAK_SEED says otherwise
+	PATH="$$PATH:/usr/sbin:/sbin" SOAK_SEED=$${SOAK_SEED:-2} SOAK_SECONDS=120 $(BIN)/python -m pytest -q -s tests/soak -m soak
 
 wheel: setup-test  ## The wheel and the source package, in dist/
 	$$(command -v uv || echo .uv/bin/uv) build --quiet --out-dir dist

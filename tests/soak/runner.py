@@ -108,6 +108,9 @@ class Run:
         time.sleep(max(0.0, self.begun_at + self.duration_s - time.time()))
 
     def _boot_programs(self, node: str) -> None:
+        if node not in self.nodes:
+            # A hub has none: nodes ask it.
+            return
         peers = json.dumps({name: address for name, address in self.nodes.items() if name != node})
         traffic = self.network.script(node, TRAFFIC, peers, json.dumps(HUBS))
         others = [self.network.script(node, program) for program in (READER, ENDPOINTS)]
