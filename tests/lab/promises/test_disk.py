@@ -31,7 +31,8 @@ mount -n --bind /run/small {STATE}
 """The state folder with all that is in it, on a disk of its own that is small."""
 FULL = f"dd if=/dev/zero of={STATE}/filler bs=4k oflag=append conv=notrunc; test -s {STATE}/filler"
 ROOM = f"rm {STATE}/filler"
-READ_ONLY = f"mount -n -o remount,ro,bind {STATE}"
+READ_ONLY = f"for _ in $(seq 100); do mount -n -o remount,ro,bind {STATE} && exit 0; sleep 0.05; done; exit 1"
+"""The kernel refuses (EBUSY) while something is just being written there."""
 WRITABLE = f"mount -n -o remount,rw,bind {STATE}"
 GARBAGE = "for file in {files}; do head -c 20000 /dev/urandom > $file; done"
 
