@@ -327,6 +327,20 @@ def test_of_two_nodes_that_learn_of_each_other_only_one_calls_and_the_other_answ
     assert asyncio.run(scenario()) == (0, 1)
 
 
+def test_a_node_that_begins_anew_calls_at_once_whom_it_knew_before() -> None:
+    """The other end has a session with it that is over, and does not know that."""
+
+    async def scenario() -> tuple[int, int]:
+        prober = Prober(lambda _watched, _before: None, known={"node-1"})
+        async with echo_service(HERE, prober.service):
+            first, second = replace(CALLED, name="node-1", calls=False), replace(CALLED, name="node-3", calls=False)
+            prober.watch({THERE: first, NOWHERE: second})
+            await prober.step()
+            return prober.watched[THERE].trail.sequence, prober.watched[NOWHERE].trail.sequence
+
+    assert asyncio.run(scenario()) == (1, 0)
+
+
 def test_a_peer_that_is_reached_in_another_way_is_judged_anew() -> None:
     async def scenario() -> list[State]:
         prober = make_prober()

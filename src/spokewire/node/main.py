@@ -77,7 +77,7 @@ class Node:
             Planner(self._grant, self.interface),
             Firewall(self._grant.network_name, self.journal),
         )
-        self.prober = Prober(self._judged)
+        self.prober = Prober(self._judged, known=roster.records.keys())
         self.transfer = TransferService()
         self.tests = Tests(identity, self.prober, lambda: self.sync.roster, lambda: list(self.sync.clients.values()))
         self.sync = Sync(identity, record, roster, self._roster_changed, self.tests.request, self._hub_found)

@@ -60,7 +60,9 @@ Changed = Callable[[Watched, Health], None]
 class Prober:
     """Sends echoes and judges the answers."""
 
-    def __init__(self, changed: Changed) -> None:
+    def __init__(self, changed: Changed, known: Collection[str] = ()) -> None:
+        """`known`: the names of machines that we knew when we ran last."""
+        self._known = known
         self.service = EchoService(answered=self._answered, asked=self._was_asked)
         self.watched: dict[str, Watched] = {}
         """By overlay address."""
@@ -83,9 +85,10 @@ class Prober:
         self.watched = {
             address: known
             if (known := before.get(address)) is not None and known.target == target
-            else begin(target, address, now)
+            else begin(target, address, now, is_new=target.name not in self._known)
             for address, target in targets.items()
         }
+        self._known = ()
         if ask_now or any(watched is not before.get(address) for address, watched in self.watched.items()):
             self.wake.set()
         for address, watched in self.watched.items():

@@ -72,8 +72,9 @@ class Watched:
         return min(self.due_at, since + self.patience_s)
 
 
-def begin(target: Target, address: str, now: float) -> Watched:
-    """Begin to watch a machine: one that calls first is given a moment to do so."""
-    begins_at = now if target.calls or target.peer is None else now + GREETING_S
+def begin(target: Target, address: str, now: float, *, is_new: bool = True) -> Watched:
+    """Begin to watch a machine: one that is new to us and calls first is given a moment to do so. One of before does not know that we begin anew."""
+    is_awaited = is_new and not target.calls and target.peer is not None
+    begins_at = now + GREETING_S if is_awaited else now
     health = Health(State.STARTING, "no echo has come back yet")
     return Watched(target, address, Trail(begins_at), health, clock.wall(), Silence(now), due_at=begins_at)
