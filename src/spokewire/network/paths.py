@@ -32,7 +32,6 @@ SILENT_S = 1.2
 """The same for echoes to a peer, whatever its hub answers."""
 FOLLOW_SPACING_S = 5.0
 """How soon the end that does not lead follows again: whoever chooses to and fro fills nobody's history. Meanwhile each end sends through another hub."""
-_FOLLOWED = "the other end chose it"
 FOLLOWER_WAITS_S = 1.0
 """How much longer the end waits that does not lead: else both might leave a path, each for another."""
 NEVER_S = 6.0
@@ -110,6 +109,12 @@ class Path:
     tried: Mapping[MachineName, float] = field(default_factory=dict)
     """The paths that were left because no echo of the pair came back, and when."""
     doubts: Mapping[MachineName, Doubt] = field(default_factory=dict)
+    is_followed: bool = False
+    """Whether it was taken because the other end had."""
+
+    def may_follow(self, now: float) -> bool:
+        """Whether another may be taken because the other end has."""
+        return not self.is_followed or now - self.since >= FOLLOW_SPACING_S
 
     def trusts(self, way: Way, now: float) -> bool:
         """Whether nothing is known against a way that works."""
@@ -180,13 +185,13 @@ def choose_path(ways: Sequence[Way], path: Path, pair: Pair, now: float) -> Path
 def follow(ways: Sequence[Way], path: Path, observed: MachineName | None, now: float) -> Path:
     """The path of the end that does not lead, when WireGuard has roamed to another hub: the leading end sends through that one."""
     is_sound = any(way.hub == observed and way.works for way in ways)
-    if observed is None or observed == path.hub or not is_sound or not _may_follow(path, now):
+    if observed is None or observed == path.hub or not is_sound or not path.may_follow(now):
         return path
-    return Path(observed, now, _FOLLOWED, doubts=path.doubts)
+    return _follow(path, observed, now)
 
 
-def _may_follow(path: Path, now: float) -> bool:
-    return path.reason != _FOLLOWED or now - path.since >= FOLLOW_SPACING_S
+def _follow(path: Path, hub: MachineName, now: float) -> Path:
+    return Path(hub, now, "the other end chose it", doubts=path.doubts, is_followed=True)
 
 
 def _leave_broken(path: Path, here: Way, others: Sequence[Way], now: float) -> Path:
@@ -208,7 +213,7 @@ def _choose_among_working(path: Path, here: Way, working: Sequence[Way], pair: P
     if pair.leads:
         return _prefer(path, here, trusted, now)
     told = [way for way in working if way.hub == pair.told and (here.policy.drain or not way.policy.drain)]
-    return _move(path, told, _FOLLOWED, now) if told and _may_follow(path, now) else path
+    return _follow(path, told[0].hub, now) if told and path.may_follow(now) else path
 
 
 def _leave_silent(path: Path, working: Sequence[Way], silent_since: float, now: float) -> Path:
