@@ -11,6 +11,7 @@ from spokewire.errors import Code, PermanentError, TemporaryError
 
 PRIVATE = 0o600
 PUBLIC = 0o644
+READ_ONLY, FULL = "the file system is read-only", "no space is left on the disk"
 LEAST_FREE_BYTES = 1 << 16
 """With less than this a disk is full: the files that daemons write are some kilobytes each."""
 
@@ -30,6 +31,16 @@ def write(path: Path, text: str, mode: int = PRIVATE) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        raise _translate(error, path) from error
+
+
+def append(path: Path, text: str, mode: int = PRIVATE) -> None:
+    """Add to the end of a file, which is made if there is none. A power cut may cost the end."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+    except OSError as error:
         raise _translate(error, path) from error
 
 
@@ -85,9 +96,9 @@ def find_trouble(folder: Path) -> PermanentError | None:
     except OSError:
         return None
     if found.f_flag & os.ST_RDONLY:
-        words = "the file system is read-only"
+        words = READ_ONLY
     elif found.f_bavail * found.f_frsize < LEAST_FREE_BYTES:
-        words = "no space is left on the disk"
+        words = FULL
     else:
         return None
     return PermanentError(Code.DISK, f"{folder}: {words}.", hint="Look at the disk: space, rights, read-only mount.")
@@ -144,5 +155,7 @@ def _translate(error: OSError | UnicodeDecodeError, path: Path) -> PermanentErro
         return PermanentError(
             Code.PERMISSION, f"{path} may not be used: permission denied.", hint="Run it as the owner, or as root."
         )
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else "not text"
+    reason = "not text"
+    if isinstance(error, OSError):
+        reason = {errno.EROFS: READ_ONLY, errno.ENOSPC: FULL}.get(error.errno or 0, error.strerror or str(error))
     return PermanentError(Code.DISK, f"{path}: {reason}.", hint="Look at the disk: space, rights, read-only mount.")
