@@ -64,7 +64,7 @@ class Silence:
     asked_at: float | None = None
     """The first time that we asked for one since; None: we did not."""
     back_at: float | None = None
-    """The first sign of life after its last silence; None: there was none yet."""
+    """The first sign of life after its last silence, or after packets came without one; None: there was none yet."""
     forced_at: float | None = None
     """When a handshake was forced last, since it was heard."""
     forced: int = 0
@@ -85,9 +85,14 @@ class Peer:
     silence: Silence
 
 
-def is_agent_away(silence: Silence, since: float, now: float) -> bool:
-    """Whether packets of a machine arrive of which nothing has been heard `since`: its WireGuard lives, and its agent does not."""
-    return silence.heard_at < since and silence.flowed_at is not None and now - silence.flowed_at < SILENT_S
+def find_path_silence(silence: Silence, since: float, now: float) -> float | None:
+    """Of a machine that has answered no echo `since`: since when that tells against the path; None if it does not.
+
+    While packets arrive, and nothing else, its WireGuard lives, and its agent does not. An agent that is back may not have been asked yet.
+    """
+    if silence.heard_at < since and silence.flowed_at is not None and now - silence.flowed_at < SILENT_S:
+        return None
+    return since if silence.back_at is None else max(since, silence.back_at)
 
 
 def calls_first(mine: int, theirs: int) -> bool:
@@ -102,7 +107,7 @@ def ask(silence: Silence, now: float) -> Silence:
 
 def hear(silence: Silence, now: float) -> Silence:
     """A sign of life came."""
-    was_silent = silence.asked_at is not None and now - silence.asked_at > SILENT_S
+    was_silent = silence.flowed_at is not None or (silence.asked_at is not None and now - silence.asked_at > SILENT_S)
     return Silence(now, back_at=now if was_silent or silence.back_at is None else silence.back_at)
 
 

@@ -181,7 +181,9 @@ class Node:
             "mtu": repeat("mtu", self.path_mtu.step, self.path_mtu.wait_s, report=note("mtu")),
             "history": self.history.run(),
             "summary": repeat("summary", self.summarise, SUMMARY_INTERVAL_S, report=note("summary")),
-            "silence": repeat("silence", self.silence.step, self.silence.wait_s, report=note("silence")),
+            "silence": repeat(
+                "silence", self.silence.step, self.silence.wait_s, wake=self.prober.missing, report=note("silence")
+            ),
             "clocks": repeat("clocks", self.clocks.step, clocks.STEP_S, report=note("clocks")),
             "report": repeat(
                 "report",

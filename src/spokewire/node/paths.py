@@ -8,7 +8,7 @@ from spokewire.host.logs import log
 from spokewire.network.active import choose_active
 from spokewire.network.documents import Grant, Member
 from spokewire.network.events import EventCode
-from spokewire.network.handshakes import calls_first, is_agent_away
+from spokewire.network.handshakes import calls_first, find_path_silence
 from spokewire.network.names import MachineName, WireGuardKey
 from spokewire.network.paths import (
     Leg,
@@ -194,9 +194,9 @@ class Paths:
         ways = self._list_ways(pair.other, legs, pair.told if is_told else {})
         told = next((hub for hub, m in self._hubs.items() if is_told and m.grant.number == pair.told_choice), None)
         silent_since = None if seen is None else find_silence(seen.trail, now, leads=leads)
-        if seen is not None and silent_since is not None and is_agent_away(seen.silence, silent_since, now):
-            # The path works, and an agent that is away announces no handshakes to other hubs.
-            silent_since = None
+        if seen is not None and silent_since is not None:
+            # Where the path works it is kept: an agent that is away announces no handshakes to other hubs.
+            silent_since = find_path_silence(seen.silence, silent_since, now)
         if self._is_own(pair.other):
             path = choose_active(ways, pair.path, now)
         else:

@@ -68,9 +68,12 @@ class Prober:
         """By overlay address."""
         self.wake = asyncio.Event()
         """Set when there is something to do before `wait_s` is over."""
+        self.missing = asyncio.Event()
+        """Set when the first answer is missing."""
         self._changed = changed
         self._wakes_at = clock.monotonic()
         self._is_hub_suspect = False
+        self._suspects = 0
         self._measuring: dict[int, float | None] = {}
         self._measured = asyncio.Event()
         self._met = asyncio.Event()
@@ -108,6 +111,9 @@ class Prober:
                 watched.trail.excuse(now)
         crowd = Counter(watched.interest(now) for watched in machines)
         suspects = sum(watched.is_suspect(now) for watched in machines)
+        if suspects and not self._suspects:
+            self.missing.set()
+        self._suspects = suspects
         is_hub_suspect = any(watched.target.is_hub and watched.is_suspect(now) for watched in machines)
         if is_hub_suspect and not self._is_hub_suspect:
             self.hurry()

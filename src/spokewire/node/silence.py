@@ -30,8 +30,8 @@ LEAST_MISSED = 4
 """So many echoes to a hub unanswered for so long, and it is asked by its API: if it has rebooted, it is followed anew at once, and shakes hands then."""
 SUSPECT_PAUSE_S = 1.0
 """On a line that loses packets answers are missing all the time."""
-COUNT_INTERVAL_S = 0.5
-"""From one count of what arrives to the next, before a handshake is forced."""
+COUNT_INTERVAL_S = 0.25
+"""From one count of what arrives to the next: two are made before a path is left that only an agent has gone silent on (`paths.SILENT_S`)."""
 ROUTES_LOOKED_UP = 64
 """Of silent machines, at each look."""
 ROUTES_EVERY = 8

@@ -19,8 +19,8 @@ from spokewire.network.handshakes import (
     choose_renewals,
     count,
     count_caller,
+    find_path_silence,
     hear,
-    is_agent_away,
     note_arrivals,
 )
 from spokewire.network.names import WireGuardKey
@@ -206,11 +206,21 @@ def test_a_hub_takes_a_crowd_a_few_at_a_time_those_tried_least_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heard_at", "flowed_at", "away"),
-    [(97.0, 99.5, True), (97.0, None, False), (97.0, 97.4, False), (98.5, 99.5, False)],
+    ("heard_at", "flowed_at", "found"),
+    [(97.0, 99.5, None), (97.0, None, 98.0), (97.0, 97.4, 98.0), (98.5, 99.5, 98.0)],
     ids=["packets arrive, echoes do not", "nothing arrives", "nothing has arrived for a while", "its echoes arrive"],
 )
-def test_an_agent_is_away_when_packets_arrive_of_a_machine_that_echoes_nothing(
-    heard_at: float, flowed_at: float | None, away: bool
+def test_silence_tells_nothing_against_a_path_by_which_packets_arrive_of_a_machine_that_echoes_nothing(
+    heard_at: float, flowed_at: float | None, found: float | None
 ) -> None:
-    assert is_agent_away(Silence(heard_at, flowed_at=flowed_at), 98.0, 100.0) is away
+    assert find_path_silence(Silence(heard_at, flowed_at=flowed_at), 98.0, 100.0) == found
+
+
+def test_an_agent_that_is_back_is_given_time_to_answer() -> None:
+    away = count(count(ask(Silence(90.0, back_at=10.0), 98.0), Arrivals(98.6, 0)), Arrivals(99.0, 5000))
+    assert find_path_silence(away, 98.0, 100.0) is None
+    back = hear(away, 100.0)
+    assert find_path_silence(back, 98.0, 100.1) == 100.0
+    assert find_path_silence(hear(back, 102.0), 98.0, 102.0) == 100.0, "it is heard, and does not hear us"
+    stayed = hear(ask(Silence(90.0, back_at=10.0), 98.0), 99.0)
+    assert find_path_silence(stayed, 98.0, 100.0) == 98.0
