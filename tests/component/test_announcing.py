@@ -9,9 +9,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = r"""
-import asyncio, base64, hashlib, socket, subprocess
+import asyncio, base64, hashlib, socket, subprocess, sys
+from pathlib import Path
 from spokewire.host import clock
 from spokewire.network.names import WireGuardKey
+from spokewire.node.announced import Announced
 from spokewire.node.announcing import Announcer
 from spokewire.relay.messages import derive_mac1_key, restore
 from spokewire.relay.sharing import SharedPort
@@ -59,7 +61,7 @@ async def listen(name, count):
 
 async def scenario():
     port = SharedPort(lambda message, to: announcer.hear(message, to), lambda *_: None, b"SPWD")
-    announcer = Announcer(port, places.get, lambda: known[0])
+    announcer = Announcer(port, places.get, lambda: known[0], Announced(Path(sys.argv[1])))
     announcer.know(list(members.values()))
     peer = make_wireguard_key("node-2")
     await announcer.step()
@@ -87,6 +89,12 @@ async def scenario():
     announcer.hub_back(key)
     await announcer.step()
     print("back:", await listen("hub-3", 2) == [early, later], [len(hear(name)) for name in ("hub-1", "hub-2")])
+
+    announcer = Announcer(port, places.get, lambda: known[0], Announced(Path(sys.argv[1])))
+    announcer.know(list(members.values()))
+    announcer.hub_back(key)
+    await announcer.step()
+    print("begun anew:", await listen("hub-3", 2) == [early, later], [len(hear(name)) for name in ("hub-1", "hub-2")])
     port.close()
 
 asyncio.run(scenario())
@@ -94,13 +102,16 @@ asyncio.run(scenario())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace of its own needs root")
-def test_every_hub_but_the_one_on_the_path_is_told_of_each_handshake_even_of_the_first() -> None:
+def test_every_hub_but_the_one_on_the_path_is_told_of_each_handshake_even_of_the_first(
+    tmp_path: Path,
+) -> None:
     environment = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "PYTHONPATH": str(ROOT)}
-    command = ["unshare", "--net", sys.executable, "-c", SCRIPT]
+    command = ["unshare", "--net", sys.executable, "-c", SCRIPT, str(tmp_path / "handshakes")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
     assert done.stdout.splitlines() == [
         "early: [True, True]",
         "later: [True, True]",
         "others: [0, 0, 0]",
         "back: True [0, 0]",
+        "begun anew: True [0, 0]",
     ], done.stdout + done.stderr

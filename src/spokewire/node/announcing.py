@@ -12,6 +12,7 @@ from spokewire.errors import PermanentError
 from spokewire.host import clock
 from spokewire.network.documents import Member
 from spokewire.network.names import WireGuardKey
+from spokewire.node.announced import MAX_KEPT, Announced
 from spokewire.relay.messages import Initiation, Response, announce, derive_mac1_key, is_for, parse_message
 from spokewire.relay.places import Endpoint, parse_endpoint
 from spokewire.relay.sharing import SharedPort
@@ -19,9 +20,6 @@ from spokewire.relay.sharing import SharedPort
 STEP_S = 1.0
 AGAIN_S = (1.0, 6.0)
 """So long after the first copy others follow: one may be lost, and a hub may not know the other end yet when both have just joined."""
-SESSION_S = 180.0
-"""No session is older (REJECT_AFTER_TIME, WireGuard paper section 6.1): what was announced before need not be told to a hub that is back."""
-MAX_KEPT = 8192
 AT_ONCE = 100
 """Announcements in one step to a hub that is back: its bound on handshakes of one node is 200 a second."""
 
@@ -30,7 +28,11 @@ class Announcer:
     """Hears our handshakes and announces them, each several times."""
 
     def __init__(
-        self, port: SharedPort, observe: Callable[[WireGuardKey], str | None], find_port: Callable[[], int | None]
+        self,
+        port: SharedPort,
+        observe: Callable[[WireGuardKey], str | None],
+        find_port: Callable[[], int | None],
+        announced: Announced,
     ) -> None:
         """`observe` tells a WireGuard peer's endpoint, `find_port` the port of our own WireGuard, both as of the last look."""
         self._port = port
@@ -38,10 +40,9 @@ class Announcer:
         self._find_port = find_port
         self._hubs: dict[WireGuardKey, bytes] = {}
         """Every hub's key, and the key of mac1 for messages to it."""
-        self._kept: deque[tuple[float, bytes, Endpoint]] = deque(maxlen=MAX_KEPT)
-        """What was announced: when (monotonic), the message, and where it went itself."""
+        self._announced = announced
         self._again: list[deque[tuple[float, bytes, Endpoint]]] = [deque(maxlen=MAX_KEPT) for _ in AGAIN_S]
-        """When each is to be sent again, in order."""
+        """What is to be sent again, in order: when (monotonic), the message, and where it went itself."""
         self._returning: deque[tuple[WireGuardKey, bytes]] = deque(maxlen=2 * MAX_KEPT)
 
     def know(self, hubs: Sequence[Member]) -> None:
@@ -52,8 +53,7 @@ class Announcer:
 
     def hub_back(self, key: WireGuardKey) -> None:
         """A hub that was away answers again: it has not heard what was announced meanwhile."""
-        since = clock.monotonic() - SESSION_S
-        self._returning.extend((key, message) for at, message, _ in self._kept if at >= since)
+        self._returning.extend((key, message) for message in self._announced.list_fresh())
 
     async def step(self) -> None:
         """Listen to the port that WireGuard has now, and send what is to be sent again. Call it every STEP_S; PermanentError where CAP_NET_RAW is missing."""
@@ -79,7 +79,7 @@ class Announcer:
         if not isinstance(parsed, Initiation | Response) or any(is_for(parsed, key) for key in self._hubs.values()):
             return
         now = clock.monotonic()
-        self._kept.append((now, message, to))
+        self._announced.add(message)
         for waiting, after_s in zip(self._again, AGAIN_S, strict=True):
             waiting.append((now + after_s, message, to))
         self._announce(message, to)

@@ -89,7 +89,7 @@ class Node:
         self._look_again, self._report_now = self.silence.look_again, self.silence.report_now
         self.clocks = ClockWatch(self._grant.name, self.prober, board, self.fixes, lambda: self.sync.told)
         self.path_mtu = mtu.PathMtu(self.prober.service, self.tunnel.lifted, board, self.fixes, self._look_again)
-        self.pathfinder = Pathfinder(self._grant, self.prober, self.tunnel)
+        self.pathfinder = Pathfinder(self._grant, self.prober, self.tunnel, identity.folder / "handshakes")
         self.pathfinder.found_twins = lambda issue: self._judge_hub("twins", issue)
         self.paths = self.pathfinder.paths
         self.paths.note_event, self.paths.moved, board.find_path = (

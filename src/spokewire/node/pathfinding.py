@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 
 from spokewire.errors import SpokewireError
 from spokewire.host.loops import repeat
@@ -12,6 +13,7 @@ from spokewire.network.punching import MAGIC
 from spokewire.network.roster import Roster
 from spokewire.network.status import Issue
 from spokewire.network.topology import Choice
+from spokewire.node.announced import Announced
 from spokewire.node.announcing import STEP_S, Announcer
 from spokewire.node.direct import Directs
 from spokewire.node.paths import Paths
@@ -29,7 +31,8 @@ Report = Callable[[SpokewireError | None], None]
 class Pathfinder:
     """The paths of one node."""
 
-    def __init__(self, me: Grant, prober: Prober, tunnel: Tunnel) -> None:
+    def __init__(self, me: Grant, prober: Prober, tunnel: Tunnel, kept: Path) -> None:
+        """`kept`: the file of what was announced."""
         self.found_twins: Callable[[Issue | None], None] = lambda _: None
         """Called with what is wrong where two hubs claim one endpoint."""
         self._prober = prober
@@ -38,7 +41,7 @@ class Pathfinder:
         self._port = SharedPort(self._sent, self._probed, MAGIC)
         self._find_port = tunnel.port
         self._directs = Directs(me, self._port, tunnel.find_local)
-        self._announcer = Announcer(self._port, tunnel.endpoint, tunnel.port)
+        self._announcer = Announcer(self._port, tunnel.endpoint, tunnel.port, Announced(kept))
         self.paths = Paths(me, prober, self._directs, tunnel.endpoint)
         prober.service.located = self._directs.located
 
