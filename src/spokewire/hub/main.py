@@ -34,13 +34,15 @@ from spokewire.network.names import WireGuardKey, interface_name
 from spokewire.network.relays import Relay
 from spokewire.network.roster import Roster
 from spokewire.network.status import HubStatus, HubView, Issue
-from spokewire.network.topology import HUB_PORT, plan_hub
+from spokewire.network.topology import HUB_PORT, InterfaceSpec, plan_hub
 from spokewire.relay.rules import Outside
 from spokewire.wireguard.tunnel import Tunnel, load_or_make_key
 
 VERSION = version_of("spokewire")
 RECONCILE_INTERVAL_S = 2.0
 MAX_CONNECTIONS = 4096
+DOCUMENTS_WAIT_S = 5.0
+"""Machines hand their documents in as soon as they find that their hub answers again, and those of others a moment later."""
 
 
 class Hub:
@@ -77,6 +79,8 @@ class Hub:
         self.standing = Standing(self.callers.guests, lambda: self.membership.roster.settings is not None)
         self._merging: Issue | None = None
         self._started_at = clock.wall()
+        self._is_new_until = clock.monotonic() + DOCUMENTS_WAIT_S if self.membership.roster.settings is None else 0.0
+        """Until then it may be that the tunnel has peers of which this hub has lost the documents."""
 
     def parts(self) -> api.Parts:
         """What the API stands on."""
@@ -105,6 +109,8 @@ class Hub:
             # Without settings there is nothing to carry out, and so nothing that a follower must wait for.
             self.membership.applied(version)
             return
+        if await self._awaits_documents(wanted):
+            return
         await asyncio.to_thread(self.tunnel.check_overlaps, plan.cidr)
         rules = plan_rules(self.interface, (plan.cidr, plan.ula), self._settings.api_port, self._settings.open_ports)
         await asyncio.to_thread(self.firewall.reconcile, rules)
@@ -123,6 +129,13 @@ class Hub:
         self.membership.applied(version)
         members = roster.nodes(now)
         self.reports.forget({m.name for m in members}, self.whereabouts.know(members, plan))
+
+    async def _awaits_documents(self, wanted: InterfaceSpec) -> bool:
+        """Whether the tunnel serves machines that this hub, which has begun without any document, does not know yet: they would be cut off."""
+        if clock.monotonic() >= self._is_new_until:
+            return False
+        peers = await asyncio.to_thread(self.tunnel.list_peers)
+        return not peers <= {peer.public_key for peer in wanted.peers}
 
     async def watch_device(self) -> None:
         """Look again as soon as the user-space device dies."""

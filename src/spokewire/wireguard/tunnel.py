@@ -186,6 +186,13 @@ class Tunnel:
         peers = {} if self.observed is None else self.observed.peers
         return {key: Arrivals(self.observed_at, peer.received_bytes) for key, peer in peers.items()}
 
+    def list_peers(self) -> frozenset[WireGuardKey]:
+        """The peers that the interface has now; none where there is no interface yet."""
+        try:
+            return frozenset(tool.observe(self.interface, ANSWER_LIMIT_S).peers)
+        except SpokewireError:
+            return frozenset()
+
     def status(self) -> WireGuardStatus | None:
         """The interface in a few numbers; None before the first `reconcile`."""
         if self.observed is None or self.implementation is None:

@@ -10,7 +10,7 @@ from tests.lab import breakage
 from tests.lab.conftest import MakeNetwork
 from tests.lab.promises.promise import Record, keep_word
 from tests.lab.promises.pulse import HUB, Pulse, answer
-from tests.lab.world import Network, nodes, wait_until
+from tests.lab.world import DAEMON, Network, nodes, wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.promise]
 
@@ -35,6 +35,8 @@ READ_ONLY = f"for _ in $(seq 100); do mount -n -o remount,ro,bind {STATE} && exi
 """The kernel refuses (EBUSY) while something is just being written there."""
 WRITABLE = f"mount -n -o remount,rw,bind {STATE}"
 GARBAGE = "for file in {files}; do head -c 20000 /dev/urandom > $file; done"
+LATE_S = 2.5
+"""How much later than the others one machine hands in its documents."""
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +149,12 @@ def test_a_hubs_damaged_documents_are_told_set_aside_and_collected_anew(
     breakage.kill_daemon(network, HUB)
     # The log too: while all pages are still in it, SQLite needs nothing of the file itself, and is right to find no damage.
     shell(network, HUB, GARBAGE.format(files=f"{STATE}/hub.sqlite {STATE}/hub.sqlite-wal {STATE}/labels.json"))
+    # Documents come one after the other: nobody may be cut off because his are not there yet.
+    [agent] = map(str, network.find(NODE, DAEMON))
+    network.exec(NODE, "kill", "-STOP", agent)
     breakage.start_daemon(network, HUB)
+    time.sleep(LATE_S)
+    network.exec(NODE, "kill", "-CONT", agent)
     [told] = wait_until(lambda: hub_issues(network), 40, "the hub says that its file was damaged")
     assert "was set aside" in told
     network.exec(HUB, "test", "-s", f"{STATE}/hub.sqlite.corrupt")
