@@ -110,9 +110,13 @@ def gather_on(network: Network, name: str) -> None:
     wait_until(lambda: network.status()["state"] == "connected", 30, f"{other} is back")
 
 
-def count_moves(network: Network, since: float, node: str | None = None) -> int:
-    """How often any node, or this one, has moved a pair since an instant."""
+def find_moves(network: Network, since: float, node: str | None = None) -> list[str]:
+    """Each time that any node, or this one, has moved a pair since an instant, as its history tells it."""
     named = [] if node is None else [node]
     told = network.run("history", *named, "--since", f"{int(time.time() - since) + 1}s", "--json").data
-    events = [event for node in told["nodes"] for event in node["events"]]
-    return sum(event["code"] == "path-changed" and event["at"] >= since for event in events)
+    return [
+        f"{node['node']} {event['at'] - since:.1f} s later: {event['text']}"
+        for node in told["nodes"]
+        for event in node["events"]
+        if event["code"] == "path-changed" and event["at"] >= since
+    ]

@@ -10,6 +10,7 @@ import pytest
 
 from spokewire.network.documents import HubPolicy
 from spokewire.network.names import MachineName
+from spokewire.network.paths import DOUBT_S
 from spokewire.network.shares import find_share, name_pair
 from tests.lab.conftest import MakeNetwork
 from tests.lab.promises.failover import (
@@ -35,8 +36,8 @@ IN_USE_S, IDLE_S, RELAY_DEAD_S = 2.0, 5.0, 4.0
 WATCH_S = 4.0
 IDLE_PULSE_S = 10.0
 DOWN_S = 3.0
-FAIR_S = 90.0
-"""A hub has to answer for fifteen seconds before pairs go back to it, then be better for as long; one that a pair left in its first second is doubted for twenty."""
+FAIR_S = 90.0 + DOUBT_S * 2.0 ** (ROUNDS - 1)
+"""A hub has to answer for fifteen seconds before pairs go back to it, then be better for as long; one whose relay was dead is doubted twice as long each time."""
 
 NODE_1_OUTSIDE = "203.0.113.11"
 """Its router's address in the lab's internet."""
