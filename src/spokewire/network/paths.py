@@ -27,9 +27,9 @@ LEAST_MISSING = 7
 MISSING_S = 0.7
 """So many echoes to a hub unanswered for so long, while another hub answers, and it carries nothing any more. A line that loses a tenth each way loses
 seven round trips in a row nine times in a million."""
-LEAST_SILENT = 6
+LEAST_SILENT = 8
 SILENT_S = 1.2
-"""The same for echoes to a peer, whatever its hub answers."""
+"""The same for echoes to a peer, whatever its hub answers. With six of them such a line left a path without cause once in an hour or two."""
 FOLLOW_SPACING_S = 5.0
 """How soon the end that does not lead follows again: whoever chooses to and fro fills nobody's history. Meanwhile each end sends through another hub."""
 FOLLOWER_WAITS_S = 1.0

@@ -31,8 +31,12 @@ class Interest(IntEnum):
 BUSY_HUB_INTERVAL_S = 0.5
 """To each of several hubs while a peer has traffic: the sooner a dead one is noticed, the sooner another takes over."""
 MISSING_HUB_S = 0.25
-MISSING_HUB_INTERVAL_S = 0.08
-"""A hub's answer that is missing for MISSING_HUB_S makes us ask it so often, where there is another hub to go to."""
+"""A hub's answer that is missing for so long makes us ask it often, where there is another hub to go to."""
+MISSING_INTERVAL_S = 0.08
+"""So often we ask whose answer is missing, where that decides about a path: many answers must be missing, and soon."""
+PATIENCE_RTTS = 2.0
+ASKED_PER_RTT = 4
+"""On a long line no answer is missing before two round trips, and no more than so many are on their way: what has not had its time is no silence."""
 INTERVAL_S = {Interest.HUB: 1.0, Interest.SUSPECT: 0.25, Interest.ACTIVE: 1.0, Interest.IDLE: 5.0}
 BUDGET_PER_S = {Interest.SUSPECT: 20.0, Interest.ACTIVE: 20.0, Interest.IDLE: 10.0}
 """Echoes a second to all machines of one kind of interest: 50 in all, 7 kB a second on the wire, whatever the number of peers."""
@@ -42,6 +46,19 @@ def find_interval_s(interest: Interest, crowd: int) -> float:
     """How long to wait from one echo to the next, with so many machines (`crowd`) of the same interest."""
     budget = BUDGET_PER_S.get(interest)
     return INTERVAL_S[interest] if budget is None else max(INTERVAL_S[interest], crowd / budget)
+
+
+def find_missing_interval_s(*, is_hub: bool, has_other_path: bool, rtt_s: float, suspects: int) -> float:
+    """How long to wait from one echo to the next while an answer of this machine is missing; `suspects`: how many machines that is so of.
+
+    A hub without another is asked less often: thousands may be missing it.
+    """
+    often_s = max(MISSING_INTERVAL_S, rtt_s / ASKED_PER_RTT)
+    if has_other_path:
+        return often_s
+    if is_hub:
+        return find_interval_s(Interest.SUSPECT, suspects)
+    return max(often_s, suspects / BUDGET_PER_S[Interest.SUSPECT])
 
 
 def find_median(values: Iterable[float]) -> float | None:

@@ -24,7 +24,6 @@ from spokewire.network.probing import (
     ANSWER_TIMEOUT_S,
     BUSY_HUB_INTERVAL_S,
     INTERVAL_S,
-    MISSING_HUB_INTERVAL_S,
     Interest,
     Summary,
     find_interval_s,
@@ -129,15 +128,13 @@ class Prober:
                 self._ask(watched, now)
                 jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
                 watched.due_at = now + self._find_interval_s(watched, interest, crowd) * jitter
-            elif watched.is_suspect(now) and now >= watched.asked_at + (
-                MISSING_HUB_INTERVAL_S if watched.has_other_path else find_interval_s(Interest.SUSPECT, suspects)
-            ):
+            elif watched.is_suspect(now) and now >= watched.asked_at + watched.missing_interval_s(suspects, now):
                 self._ask(watched, now, extra=True)
 
     def wait_s(self) -> float:
         """For how long there is nothing to do."""
         now = clock.monotonic()
-        next_at = min((w.next_look_at() for w in self.watched.values()), default=now + LONGEST_WAIT_S)
+        next_at = min((w.next_look_at(now) for w in self.watched.values()), default=now + LONGEST_WAIT_S)
         wait_s = min(max(next_at - now, TICK_S), LONGEST_WAIT_S)
         self._wakes_at = now + wait_s
         return wait_s

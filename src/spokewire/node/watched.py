@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from spokewire.host import clock
 from spokewire.network.handshakes import GREETING_S, Silence
 from spokewire.network.health import Health
-from spokewire.network.probing import MISSING_HUB_S, SUSPECT_S, Interest, Trail
+from spokewire.network.probing import MISSING_HUB_S, PATIENCE_RTTS, SUSPECT_S, Interest, Trail, find_missing_interval_s
 from spokewire.network.status import State
 from spokewire.node.targets import Target
 
@@ -44,10 +44,13 @@ class Watched:
         """Note packets of a chosen size, of either direction, that carry our echoes."""
         self.sized_bytes += packets * (size + SEALING_BYTES)
 
-    @property
-    def patience_s(self) -> float:
+    def patience_s(self, now: float) -> float:
         """How long an answer may be missing before it means something."""
-        return MISSING_HUB_S if self.has_other_path else SUSPECT_S
+        return max(MISSING_HUB_S if self.has_other_path else SUSPECT_S, PATIENCE_RTTS * self.rtt_s(now))
+
+    def rtt_s(self, now: float) -> float:
+        """The round trip; 0 while it is not known."""
+        return (self.trail.rtt_ms(now) or 0.0) / 1000
 
     @property
     def has_other_path(self) -> bool:
@@ -62,14 +65,25 @@ class Watched:
 
     def is_suspect(self, now: float) -> bool:
         """Whether an answer is missing, and it is not known yet whether that means anything."""
-        return self.trail.is_suspect(now, self.patience_s) and self.health.state is not State.DISCONNECTED
+        if self.trail.unanswered_since is None or self.health.state is State.DISCONNECTED:
+            return False
+        return self.trail.is_suspect(now, self.patience_s(now))
 
-    def next_look_at(self) -> float:
+    def next_look_at(self, now: float) -> float:
         """When to look at it again: when it is to be asked, or when a missing answer begins to mean something."""
         since = self.trail.unanswered_since
         if since is None or self.health.state is State.DISCONNECTED:
             return self.due_at
-        return min(self.due_at, since + self.patience_s)
+        return min(self.due_at, since + self.patience_s(now))
+
+    def missing_interval_s(self, suspects: int, now: float) -> float:
+        """How long to wait from one echo to the next while an answer is missing, of it and of so many machines in all."""
+        return find_missing_interval_s(
+            is_hub=self.target.is_hub,
+            has_other_path=self.has_other_path,
+            rtt_s=self.rtt_s(now),
+            suspects=suspects,
+        )
 
 
 def begin(target: Target, address: str, now: float, *, is_new: bool = True) -> Watched:
