@@ -7,6 +7,7 @@ it has been better for HOLD_S; the other end follows.
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from spokewire.network.documents import HubPolicy
@@ -34,6 +35,9 @@ FOLLOW_SPACING_S = 5.0
 """How soon the end that does not lead follows again: whoever chooses to and fro fills nobody's history. Meanwhile each end sends through another hub."""
 FOLLOWER_WAITS_S = 1.0
 """How much longer the end waits that does not lead: else both might leave a path, each for another."""
+STRAYS_S = 3.5
+"""How long WireGuard has to go back to another hub, however often it is set right, until the end that leads goes there too. The other end insists on its
+choice for three seconds at most (`PIN_S` of node/paths.py)."""
 NEVER_S = 6.0
 """And for a peer that has never answered: it may be about to start, and a handshake that got lost is repeated before."""
 NEXT_ROUND_S = 10.0
@@ -131,6 +135,9 @@ class Pair:
     """Since when echoes to the other end are unanswered, if that means something."""
     told: MachineName | None = None
     """The hub that the other end has chosen, if it leads."""
+    strays_to: MachineName | None = None
+    """The hub that the other end sends through, as WireGuard roams, although we send through the path's."""
+    strays_since: float = 0.0
 
 
 def is_leg_alive(trail: Trail, state: State, other_answered_at: float | None, now: float) -> bool:
@@ -177,6 +184,8 @@ def choose_path(ways: Sequence[Way], path: Path, pair: Pair, now: float) -> Path
         return _move(path, working or others, f"{path.hub} is no hub of the network any more", now)
     if not here.works:
         return _leave_broken(path, here, others, now)
+    if pair.leads and pair.strays_to is not None and now - pair.strays_since >= STRAYS_S:
+        return _stray(path, working, pair.strays_to, now)
     if pair.silent_since is not None:
         return _leave_silent(path, working, pair.silent_since, now)
     return _choose_among_working(_conclude(path, now), here, working, pair, now)
@@ -229,11 +238,24 @@ def _leave_silent(path: Path, working: Sequence[Way], silent_since: float, now: 
     return replace(moved, tried={**tried, path.hub: now})
 
 
+def _stray(path: Path, working: Sequence[Way], hub: MachineName, now: float) -> Path:
+    """What we send by the path does not arrive there, or the other end would have roamed to it: its hub missed the handshake, while an agent was away."""
+    there = [way for way in working if way.hub == hub]
+    if not there:
+        return path
+    moved = _move(path, there, f"the other end does not receive what goes via {path.hub}, and sends via {hub}", now)
+    doubts = {doubted: doubt for doubted, doubt in _doubt(path, {path.hub}, now).items() if doubted != hub}
+    return replace(moved, doubts=doubts)
+
+
 def _conclude(path: Path, now: float) -> Path:
     """Echoes of the pair come back here, so what was tried before it does not carry them."""
-    failed = path.tried.keys() - {path.hub}
-    doubts = {hub: Doubt(now, path.doubts[hub].times + 1 if hub in path.doubts else 1) for hub in failed}
-    return replace(path, tried={}, doubts={**path.doubts, **doubts}) if path.tried else path
+    return replace(path, tried={}, doubts=_doubt(path, path.tried.keys() - {path.hub}, now)) if path.tried else path
+
+
+def _doubt(path: Path, hubs: AbstractSet[MachineName], now: float) -> dict[MachineName, Doubt]:
+    known = path.doubts
+    return {**known, **{hub: Doubt(now, known[hub].times + 1 if hub in known else 1) for hub in hubs}}
 
 
 def _prefer(path: Path, here: Way, working: Sequence[Way], now: float) -> Path:

@@ -1,7 +1,7 @@
 """The node's agent: builds everything and runs it. Order of start: status server; identity; then sync, reconcile, probe, report."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -125,7 +125,7 @@ class Node:
         is_as_before = (wanted, rules) == self._wanted
         rewritten = await asyncio.to_thread(self.firewall.reconcile, rules)
         forced = self.silence.take_forced()
-        changes = await self.tunnel.reconcile(wanted, forced)
+        changes = await self._set_right(wanted, forced)
         if is_as_before:
             if rewritten:
                 self.fixes.cured("firewall-altered", self._grant.name, "the firewall's rules were written anew")
@@ -145,6 +145,11 @@ class Node:
         self.prober.note_traffic(self.tunnel.traffic())
         self.path_mtu.watch(self.prober.watched)
         self._board.watched, self._board.settings_version = self.prober.watched, roster.version
+
+    async def _set_right(self, wanted: InterfaceSpec, forced: Collection[WireGuardKey]) -> list[Repair]:
+        changes = await self.tunnel.reconcile(wanted, forced)
+        self.paths.note_strays(self.tunnel.strays)
+        return changes
 
     def _note_repairs(self, repairs: Sequence[Repair]) -> None:
         for repair in repairs:

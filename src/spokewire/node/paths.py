@@ -59,6 +59,8 @@ class _Pair:
     told_at: float = float("-inf")
     signalled_at: float = float("-inf")
     signalled: Signal | None = None
+    strays_to: MachineName | None = None
+    strays_since: float = 0.0
 
 
 class Paths:
@@ -84,6 +86,7 @@ class Paths:
         self._alive_since: dict[MachineName, float] = {}
         self._ranks: dict[tuple[str, MachineName, int], float] = {}
         self._looked_at = float("-inf")
+        self._strays_at = float("-inf")
         self.alive: frozenset[MachineName] = frozenset()
         """The hubs whose echoes come back, where there are several."""
         prober.service.other = self._receive
@@ -136,6 +139,20 @@ class Paths:
                 self._look_at_pair(pair, seen, legs, now)
         if is_whole:
             self._signal_all(watched, legs, now)
+
+    def note_strays(self, strays: Mapping[WireGuardKey, str]) -> None:
+        """Take where WireGuard had roamed to though it was set right before. Call it after each time that it is set right."""
+        now, before = clock.monotonic(), self._strays_at
+        self._strays_at = now
+        for pair in self._pairs.values():
+            hub = self._find_hub_at(strays.get(WireGuardKey(pair.other.record.wireguard_key)))
+            if hub is None or hub == pair.path.hub:
+                pair.strays_to = None
+            elif hub != pair.strays_to:
+                pair.strays_to, pair.strays_since = hub, max(before, pair.path.since)
+        if strays:
+            self._looked_at = float("-inf")
+            self._prober.wake.set()
 
     def find_path(self, name: str, key: WireGuardKey) -> tuple[str, str, float | None]:
         """How packets get to a node: the path as WireGuard has it, why, and since when (wall time)."""
@@ -200,7 +217,8 @@ class Paths:
         if self._is_own(pair.other):
             path = choose_active(ways, pair.path, now)
         else:
-            path = choose_path(ways, pair.path, Pair(leads, silent_since, told), now)
+            facts = Pair(leads, silent_since, told, pair.strays_to if seen is not None else None, pair.strays_since)
+            path = choose_path(ways, pair.path, facts, now)
         if path.hub == pair.path.hub and not leads and now - path.since >= PIN_S and told is None:
             path = follow(ways, path, self._find_hub(WireGuardKey(pair.other.record.wireguard_key)), now)
         return path
@@ -264,7 +282,9 @@ class Paths:
 
     def _find_hub(self, key: WireGuardKey) -> MachineName | None:
         """The hub at whose endpoint WireGuard has a peer."""
-        endpoint = self._observe(key)
+        return self._find_hub_at(self._observe(key))
+
+    def _find_hub_at(self, endpoint: str | None) -> MachineName | None:
         if endpoint is None:
             return None
         keys = {hub: WireGuardKey(member.record.wireguard_key) for hub, member in self._hubs.items()}

@@ -14,6 +14,7 @@ from spokewire.network.paths import (
     NEXT_ROUND_S,
     RTT_BETTER_MS,
     SILENT_S,
+    STRAYS_S,
     Doubt,
     Leg,
     Pair,
@@ -165,6 +166,34 @@ def test_a_pair_whose_echoes_do_not_come_back_tries_each_hub_in_turn_and_then_wa
     assert seen == [ONE, TWO, THREE]
     later = choose_path(ways, path, silent, NOW + NEXT_ROUND_S + 0.1)
     assert later.hub == ONE
+
+
+STRAYED = Pair(leads=True, strays_to=TWO, strays_since=NOW - STRAYS_S)
+
+
+def test_the_end_that_leads_goes_where_the_other_end_sends_if_that_never_roams_to_the_path() -> None:
+    ways = (way(ONE), way(TWO))
+    early = replace(STRAYED, strays_since=NOW - STRAYS_S + 0.1)
+    assert choose_path(ways, HERE, early, NOW) is HERE
+    moved = choose_path(ways, HERE, STRAYED, NOW)
+    assert moved.reason == "the other end does not receive what goes via hub-1, and sends via hub-2"
+    assert (moved.hub, moved.since, moved.doubts) == (TWO, NOW, {ONE: Doubt(NOW)})
+    again = replace(HERE, doubts={ONE: Doubt(NOW - 500.0, 2)})
+    assert choose_path(ways, again, STRAYED, NOW).doubts == {ONE: Doubt(NOW, 3)}
+
+
+def test_who_sends_to_and_fro_is_not_followed_to_a_hub_that_is_doubted_or_silent_nor_by_the_end_that_does_not_lead() -> (
+    None
+):
+    ways = (way(ONE), way(TWO))
+    assert choose_path(ways, HERE, replace(STRAYED, leads=False), NOW) is HERE
+    assert choose_path((way(ONE), way(TWO, DEAD)), HERE, STRAYED, NOW) is HERE
+
+
+def test_that_the_other_end_sends_by_a_hub_ends_the_doubt_about_it() -> None:
+    doubting = replace(HERE, doubts={TWO: Doubt(NOW - DOUBT_S + 1)})
+    moved = choose_path((way(ONE), way(TWO)), doubting, STRAYED, NOW)
+    assert (moved.hub, moved.doubts) == (TWO, {ONE: Doubt(NOW)})
 
 
 def test_an_echo_that_comes_back_ends_the_search() -> None:
