@@ -4,7 +4,7 @@ Every comparison yields for how long the truth has contradicted the field at tha
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,21 +136,28 @@ def judge_entry(
     loss_pct = entry["loss_1m_pct"]
     is_overstated = loss_pct is not None and loss_pct > 20 and look.clean_s > CLEAN_S and alive_s > CLEAN_S
     yield Finding("loss_1m_pct", subject, at, FLAT if is_overstated else 0.0, str(loss_pct))
-    yield Finding("path", subject, at, min(own_s, _judge_path(world, node, other, entry["path"], at)), entry["path"])
+    path_s = _judge_path(world, (teller, node, other, entry["path"]), at)
+    yield Finding("path", subject, at, min(own_s, path_s), entry["path"])
     yield Finding("since", subject, at, FLAT if entry["since"] > at + 0.1 else 0.0, str(entry["since"]))
 
 
-def _judge_path(world: World, node: str, other: str, path: str, at: float) -> float:
-    """A hub is reached directly; a peer by the hub at whose endpoint WireGuard itself has it.
+def _judge_path(world: World, told: tuple[str, str, str, str], at: float) -> float:
+    """A hub is reached directly; a peer by the hub at whose endpoint WireGuard itself has it. `told`: by whom, of which pair, and the path.
 
+    WireGuard is looked at twice a second, and may have tried a path in between: it is wrong from when it was told first without having been seen.
     While the other end's agent does not run, its WireGuard may go on sending by a hub that this end has left for want of echoes, and take the endpoint
     back with every packet (docs/high-availability.md, limits): of that time nothing is asked.
     """
+    _, node, other, path = told
     if other in world.hubs:
         return 0.0 if path == "direct" else FLAT
     hub = path.removeprefix("via ")
-    wrong_s = world.paths[node, other].wrong_s(at, hub) if hub in world.hubs else FLAT
-    return min(wrong_s, world.up_s(other, at))
+    if hub not in world.hubs:
+        return FLAT
+    wrong_s = world.paths[node, other].wrong_s(at, hub)
+    if not wrong_s or world.told_at.get(told, -FLAT) < at - wrong_s:
+        world.told_at[told] = at
+    return min(wrong_s, at - world.told_at[told], world.up_s(other, at))
 
 
 def judge_age(subject: str, at: float, age_s: float | None, alive_s: float, silent_s: float) -> Finding:
@@ -161,14 +168,18 @@ def judge_age(subject: str, at: float, age_s: float | None, alive_s: float, sile
     return Finding("last_echo_age_s", subject, at, wrong_s, f"{age_s} s, though traffic flowed for {alive_s:.1f} s")
 
 
-def judge_reason(world: World, node: str, status: Mapping[str, Any], at: float, own_s: float) -> Iterator[Finding]:
-    """A reason may name only machines that it is true of."""
+def judge_reason(
+    world: World, node: str, status: Mapping[str, Any], at: float, own_s: float, told_dead: Collection[str] = ()
+) -> Iterator[Finding]:
+    """A reason may name only machines that it is true of. `told_dead`: hubs that are told as dead themselves."""
     others = {*world.hubs, *world.nodes} - {node}
     working, _, named = status["reason"].partition("echoes come back from ")
     words = status["reason"].replace(",", " ").replace(":", " ").replace(";", " ").split()
     for other in sorted(others & set(words)):
         alive_s, clean_s = world.alive_s(node, other, at), world.look(node, other, at).clean_s
         match status["state"]:
+            case "connected" if other in told_dead and other in working:
+                wrong_s = world.alive_s(node, other, at)
             case "connected":
                 wrong_s = world.dead_s(node, other, at)
             case "degraded" if other in named.replace(",", " ").split() and other not in working:
@@ -212,8 +223,9 @@ def _judge_overview(world: World, at: float, status: int, overview: Mapping[str,
         wrong_s = judge_state(hub["state"], alive_s=up_s, dead_s=down_s, clean_s=0.0)
         yield Finding("hub state", f"{who} about {hub['name']}", at, wrong_s, f"{hub['state']}: {hub['reason']}")
         yield from judge_issues(world, hub["name"], hub["issues"], at, up_s)
+    told_dead = {hub["name"] for hub in overview["hubs"] if hub["state"] != "connected"}
     for node in overview["nodes"]:
-        yield from _judge_listed(world, node, at)
+        yield from _judge_listed(world, node, at, told_dead)
     told = f"{overview['state']}: {overview['reason']}"
     yield Finding("network state", who, at, _judge_network_state(world, overview["state"], at), told)
     wrong = {entry["name"] for entry in [*overview["hubs"], *overview["nodes"]] if entry["state"] != "connected"}
@@ -222,16 +234,17 @@ def _judge_overview(world: World, at: float, status: int, overview: Mapping[str,
     yield Finding("reason names the right machines", who, at, FLAT if is_odd else 0.0, told)
 
 
-def _judge_listed(world: World, node: Mapping[str, Any], at: float) -> Iterator[Finding]:
+def _judge_listed(world: World, node: Mapping[str, Any], at: float, told_dead: Collection[str]) -> Iterator[Finding]:
+    """A hub that is told as dead is a fault of its own: a node that another one carries is well (docs/howto/read-a-status.md)."""
     name, subject = node["name"], f"the operator about {node['name']}"
     up_s, down_s = world.up_s(name, at), world.down_s(name, at)
     told = f"{node['state']}: {node['reason']}"
-    wrong_s = _judge_node_state(world, name, node["state"], at)
+    wrong_s = _judge_node_state(world, name, node["state"], at, told_dead)
     if node["state"] == "degraded" and "does not reach" in node["reason"]:
         wrong_s = down_s
     wrong_s = max(wrong_s, down_s if node["state"] in ALIVE else 0.0) if down_s else min(wrong_s, up_s)
     yield Finding("node state as the operator sees it", subject, at, wrong_s, told)
-    yield from judge_reason(world, name, node, at, up_s)
+    yield from judge_reason(world, name, node, at, up_s, told_dead)
     why = world.why_down(name, at) if down_s else ""
     yield Finding("reason names the fault", subject, at, down_s if why and why not in told else 0.0, f"{told} ({why})")
     alive_s, silent_s = min(world.hub_alive_s(name, at), up_s), min(world.silent_s(name, h, at) for h in world.hubs)
@@ -248,10 +261,14 @@ def _judge_listed(world: World, node: Mapping[str, Any], at: float) -> Iterator[
     yield from judge_issues(world, name, node["issues"], at, up_s)
 
 
-def _judge_node_state(world: World, node: str, state: str, at: float) -> float:
-    """Connected: every hub's echoes come back. Degraded: it works, but something is wrong. Disconnected: nothing gets through."""
+def _judge_node_state(
+    world: World, node: str, state: str, at: float, told_dead: Collection[str] = frozenset()
+) -> float:
+    """Connected: echoes come back from every hub but those that are told as dead, and from one. Degraded: it works, but something is wrong. Disconnected: nothing gets through."""
     others = [*world.hubs, *(name for name in world.nodes if name != node)]
-    hub_dead_s, hub_alive_s = world.hub_dead_s(node, at), world.hub_alive_s(node, at)
+    dead_s = {hub: world.dead_s(node, hub, at) for hub in world.hubs}
+    hub_dead_s = max([min(dead_s.values()), *(dead_s[hub] for hub in world.hubs if hub not in told_dead)])
+    hub_alive_s = world.hub_alive_s(node, at)
     match state:
         case "connected":
             return hub_dead_s

@@ -1,5 +1,6 @@
 """The oracle and the plan themselves: an oracle that cannot find a lie would prove nothing."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -78,8 +79,6 @@ def lies(at: float, told: dict[str, Any] | None, *turns: Turn) -> set[str]:
         (CUT - 1, status(CUT - 1, "connected", peers=[]), {"hubs and peers are all there"}),
         (CUT - 1, status(CUT - 1, "connected", wg={"peer_count": 1}), {"wg.peer_count"}),
         (CUT - 1, status(CUT - 9, "connected"), {"time"}),
-        (MOVED + 5, status(MOVED + 5, "disconnected", 55.1), set()),
-        (MOVED + 7, status(MOVED + 7, "disconnected", 57.1), {"path"}),
         (CUT - 1, status(CUT - 1, "connected", peers=[entry("node-2", "connected", 0.5, "direct")]), {"path"}),
         (CUT - 1, None, {"the status server answers"}),
         (
@@ -91,6 +90,18 @@ def lies(at: float, told: dict[str, Any] | None, *turns: Turn) -> set[str]:
 )
 def test_the_oracle_finds_every_lie_and_nothing_else(at: float, told: dict[str, Any] | None, found: set[str]) -> None:
     assert lies(at, told) == found
+
+
+@pytest.mark.parametrize(
+    ("looks", "found"),
+    [((1, 6), set()), ((1, 8), {"path"}), ((30,), set()), ((30, 37), {"path"}), ((-1, 30, 31), set())],
+    ids=["told for five seconds", "told for seven", "told once", "told late, for seven", "told before it was wrong"],
+)
+def test_a_path_may_not_be_told_for_long_after_wireguard_has_left_it(looks: Sequence[float], found: set[str]) -> None:
+    known, verdict = world(), Verdict()
+    for at in (MOVED + after_s for after_s in looks):
+        verdict.add(judge_node(known, "node-1", at, status(at, "disconnected", at - CUT + 0.1), "no answer"))
+    assert {lie.rule for lie in verdict.lies} == found
 
 
 def test_a_peer_whose_agent_is_stopped_may_not_be_called_connected_although_traffic_flows() -> None:
@@ -127,6 +138,40 @@ def test_the_operators_exit_status_and_summary_must_fit_what_is_listed() -> None
     verdict = Verdict()
     verdict.add(judge_operator(world(), CUT - 1, CUT, 0, overview))
     assert {lie.rule for lie in verdict.lies} == {"exit status", "reason names the right machines", "network state"}
+
+
+@pytest.mark.parametrize(
+    ("hub_state", "node_state", "found"),
+    [
+        ("disconnected", "connected", set()),
+        ("disconnected", "degraded", set()),
+        (
+            "connected",
+            "connected",
+            {"hub state", "node state as the operator sees it", "reason names the right machine"},
+        ),
+        ("connected", "degraded", {"hub state"}),
+    ],
+    ids=["told as dead", "told as dead, and its nodes blamed", "not told at all", "told of its nodes only"],
+)
+def test_a_dead_hub_must_be_told_and_its_nodes_are_well_only_if_it_is(
+    hub_state: str, node_state: str, found: set[str]
+) -> None:
+    known = world()
+    known.hubs = (HUB, OTHER_HUB)
+    ran = Spans.join((at, at + 0.5) for at in times(BEGUN, END)[::5])
+    known.pairs = {**known.pairs, **{(node, OTHER_HUB): Pair(times(BEGUN, CUT - 50), ran, None) for node in NODES}}
+    known.turns = {OTHER_HUB: [Turn(CUT - 50, up=False)]}
+    reason = f"{OTHER_HUB}: no echo for 9 s; echoes come back from {HUB}"
+    listed: dict[str, Any] = {"state": node_state, "reason": reason, "last_echo_age_s": 0.2, "settings_version": 7}
+    nodes = [{**listed, "name": n, "overlay_ip": a, "peers": [], "issues": []} for n, a in NODES.items()]
+    hubs = [{"name": HUB, "state": "connected", "reason": "relaying", "issues": []}]
+    hubs += [{"name": OTHER_HUB, "state": hub_state, "reason": "its API does not answer", "issues": []}]
+    wrong = [one["name"] for one in [*hubs, *nodes] if one["state"] != "connected"]
+    overview = {"state": "degraded", "reason": f"not connected: {', '.join(wrong)}", "hubs": hubs, "nodes": nodes}
+    verdict = Verdict()
+    verdict.add(judge_operator(known, CUT - 1, CUT, 3, overview | {"missing": []}))
+    assert {lie.rule for lie in verdict.lies} == found
 
 
 def test_a_seed_gives_the_same_faults_again_and_at_most_two_at_once() -> None:

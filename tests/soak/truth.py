@@ -132,6 +132,8 @@ class World:
     """The hub at whose endpoint a node's WireGuard has a peer, as `wg` tells it."""
     faulty: Sequence[tuple[float, float]] = ()
     """When something was broken, or being mended."""
+    told_at: dict[tuple[str, str, str, str], float] = field(default_factory=dict)
+    """Since when a path has been told that was not seen since."""
 
     def up_s(self, machine: str, at: float) -> float:
         """For how long a machine's agent has been running and ready; 0: it is not."""
@@ -170,10 +172,6 @@ class World:
     def hub_alive_s(self, node: str, at: float) -> float:
         """For how long echoes must have come back from one hub at least."""
         return max(self.alive_s(node, hub, at) for hub in self.hubs)
-
-    def hub_dead_s(self, node: str, at: float) -> float:
-        """For how long they cannot have come back from one of the hubs."""
-        return max(self.dead_s(node, hub, at) for hub in self.hubs)
 
     def _turn(self, machine: str, at: float) -> Turn:
         return next(
