@@ -9,6 +9,19 @@ INTERFACE = "wg-demo"
 DEVICE = rf"wireguard-go -f {INTERFACE}"
 TABLE = "spokewire_demo"
 STATE = "/run/disk/spokewire/demo"
+_TIME_START = """
+import subprocess, sys, time, urllib.request
+with open(sys.argv[2], "ab") as log:
+    begun = time.monotonic()
+    subprocess.Popen(["sh", sys.argv[1]], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+while True:
+    try:
+        urllib.request.urlopen("http://127.0.0.1:8000/status", timeout=2).read()
+        break
+    except OSError:
+        time.sleep(0.01)
+print(time.monotonic() - begun)
+"""
 
 
 def delete_interface(network: Network, machine: str) -> None:
@@ -59,6 +72,11 @@ def kill_all_of_ours(network: Network, machine: str) -> None:
 def start_daemon(network: Network, machine: str) -> None:
     """What a service manager does: start the daemon again on a machine that runs."""
     network.exec(machine, "sh", "-c", "sh /run/disk/boot < /dev/null >> /run/disk/daemon.log 2>&1 &")
+
+
+def time_start(network: Network, machine: str) -> float:
+    """Start a node's agent again; return how many seconds after its process its status server answered."""
+    return float(network.python(machine, _TIME_START, "/run/disk/boot", "/run/disk/daemon.log").out)
 
 
 def renew_router(network: Network, home: str, before: str, after: str) -> None:

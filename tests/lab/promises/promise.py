@@ -15,6 +15,10 @@ SLACK_S = float(os.environ.get("PROMISE_SLACK") or 0.5)
 """For two labs side by side, as in `make test`; `make promises` runs five of them, each waiting for a core."""
 
 
+FIRST_ANSWER_S = 1.0
+"""A node's status server, whatever else does not work."""
+
+
 @dataclass(frozen=True)
 class Promise:
     """After this fault traffic flows again, or things are as before, within `limit_s`."""

@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab import breakage
 from tests.lab.conftest import MakeNetwork
-from tests.lab.promises.promise import Record, keep_word
+from tests.lab.promises.promise import FIRST_ANSWER_S, Promise, Record, keep, keep_word
 from tests.lab.promises.pulse import HUB, Pulse, answer
 from tests.lab.world import DAEMON, Network, nodes, wait_until
 
@@ -75,11 +75,11 @@ def issues(network: Network, machine: str) -> list[str]:
     return [str(issue["text"]) for issue in found["issues"] if issue["code"] == "disk"]
 
 
-def start_again(network: Network, machine: str) -> None:
+def start_again(network: Network, machine: str, record: Record, what: str) -> None:
     """Kill the daemon and start it, and wait until it is at work."""
     before = network.daemon(machine)
     breakage.kill_daemon(network, machine)
-    breakage.start_daemon(network, machine)
+    start(network, machine, record, what)
 
     def works() -> bool:
         status = network.status()
@@ -88,6 +88,15 @@ def start_again(network: Network, machine: str) -> None:
 
     wait_until(works, 40, f"{machine}'s daemon is at work again")
     assert network.daemon(machine) != before
+
+
+def start(network: Network, machine: str, record: Record, what: str) -> None:
+    """Start the daemon; that of a node must answer at once."""
+    if machine == HUB:
+        breakage.start_daemon(network, machine)
+        return
+    first_s = breakage.time_start(network, machine)
+    keep(record, Promise(f"status server's first answer, {what}", FIRST_ANSWER_S), [first_s])
 
 
 @pytest.mark.parametrize(
@@ -112,7 +121,7 @@ def test_a_bad_disk_is_told_and_stops_nothing_not_even_a_start(
     pulse.wait_for_flow()
     begun = time.time()
     shell(network, machine, spoil)
-    start_again(network, machine)
+    start_again(network, machine, record_property, what)
     # The daemon's start may have set room free: what its database kept beside itself goes with the one that was killed.
     shell(network, machine, spoil)
     [told] = wait_until(lambda: issues(network, machine), 20, "the status says what is wrong with the disk")
@@ -129,7 +138,7 @@ def test_damaged_files_of_a_node_are_told_and_made_anew(
     files = " ".join(f"{STATE}/{name}" for name in ("roster.json", "history.sqlite", "journal.json"))
     breakage.kill_daemon(network, NODE)
     shell(network, NODE, GARBAGE.format(files=files))
-    breakage.start_daemon(network, NODE)
+    start(network, NODE, record_property, "roster, history and journal corrupt")
     network.wait_for_node(NODE, "connected")
     told = network.exec(NODE, "curl", "-s", "http://127.0.0.1:8000/history").data["events"]
     assert "history-repaired" in {event["code"] for event in told}
