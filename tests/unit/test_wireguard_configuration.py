@@ -7,14 +7,17 @@ import pytest
 from spokewire.network.names import MachineName, WireGuardKey
 from spokewire.network.topology import InterfaceSpec, PeerSpec
 from spokewire.wireguard.configuration import (
+    Change,
     InterfaceObserved,
     PeerObserved,
     RemovePeer,
     SetInterface,
     SetPeer,
     diff_interface,
+    find_strays,
     format_peers,
     format_wg_quick,
+    list_moved,
     parse_dump,
     place_added,
 )
@@ -108,6 +111,25 @@ def test_a_peer_that_is_added_again_is_called_where_it_was_last_unless_its_endpo
     assert place_added([added], found(), {}) == [added]
     there = observe(OTHER, endpoint=None)
     assert place_added([added], found(there), places) == [added], "a peer that is there is left where it is"
+
+
+def test_a_pinned_peer_strays_when_it_is_to_be_set_again_to_where_it_was_set_before() -> None:
+    first, second, there = "192.0.2.1:51820", "192.0.2.2:51820", "192.0.2.3:51820"
+    places = {place: [place] for place in (first, second, there)}
+    peer = replace(PEER, endpoint=first, vouched=frozenset({second, there}), is_pinned=True)
+    seen = found(observe(endpoint=second))
+
+    def plan(wanted: PeerSpec, observed: InterfaceObserved) -> list[Change]:
+        return diff_interface(replace(WANTED, peers=(wanted,)), MINE, observed, places)
+
+    again = plan(peer, seen)
+    assert list_moved(again) == {HUB: first}
+    assert find_strays(again, seen, {}) == {}, "it is our own move"
+    assert find_strays(again, seen, {HUB: there}) == {}
+    assert find_strays(again, seen, {HUB: first}) == {HUB: second}
+    assert list_moved(plan(peer, found(observe(endpoint=first)))) == {}
+    assert list_moved(plan(replace(peer, is_pinned=False), seen)) == {}
+    assert list_moved(plan(peer, found())) == {}, "a peer that is missing is no stray"
 
 
 def test_who_is_no_member_any_more_is_removed_before_others_are_added() -> None:

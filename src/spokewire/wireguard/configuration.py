@@ -112,6 +112,23 @@ def diff_interface(
     return changes
 
 
+def find_strays(
+    changes: Iterable[Change], observed: InterfaceObserved, set_before: Mapping[WireGuardKey, str | None]
+) -> dict[WireGuardKey, str]:
+    """Pinned peers that are to be set to where they were set the last time, too, and where WireGuard had roamed to with each meanwhile."""
+    return {
+        key: place
+        for key, endpoint in list_moved(changes).items()
+        if set_before.get(key) == endpoint and (place := observed.peers[key].endpoint) is not None
+    }
+
+
+def list_moved(changes: Iterable[Change]) -> dict[WireGuardKey, str | None]:
+    """The pinned peers that are to be set to another vouched place than they are at, and to which."""
+    moved = (change for change in changes if isinstance(change, SetPeer) and change.reason == MOVED)
+    return {change.peer.public_key: change.peer.endpoint for change in moved}
+
+
 def place_added(
     changes: Iterable[Change], observed: InterfaceObserved, places: Mapping[WireGuardKey, str]
 ) -> list[Change]:

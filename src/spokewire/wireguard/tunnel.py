@@ -27,8 +27,9 @@ from spokewire.wireguard.configuration import (
     InterfaceObserved,
     RemovePeer,
     SetInterface,
-    SetPeer,
     diff_interface,
+    find_strays,
+    list_moved,
     place_added,
 )
 from spokewire.wireguard.device import Device, Implementation
@@ -89,7 +90,7 @@ class Tunnel:
         """Where each peer was last, whatever has become of the interface since."""
         self.strays: dict[WireGuardKey, str] = {}
         """Where WireGuard had roamed to with pinned peers, though the `reconcile` before had set them right."""
-        self._pinned: dict[WireGuardKey, str | None] = {}
+        self._set_before: dict[WireGuardKey, str | None] = {}
 
     async def reconcile(self, wanted: InterfaceSpec, forget: Collection[WireGuardKey] = ()) -> list[Repair]:
         """Make the interface what is wanted; return what was changed. Raises errors of ours; then nothing else was tried.
@@ -263,7 +264,8 @@ class Tunnel:
         self._places = {key: place for key, place in dict(self._places).items() if key in keys}
         changes = diff_interface(wanted, self._public_key, observed, endpoints)
         changes = place_added(changes, observed, self._places)
-        self._note_strays(changes, observed)
+        self.strays = find_strays(changes, observed, self._set_before)
+        self._set_before |= list_moved(changes)
         if changes:
             self._change(changes)
             done += [_tell(change) for change in changes]
@@ -280,16 +282,6 @@ class Tunnel:
         for repair in done:
             log.info("interface changed", interface=self.interface, code=repair.code, change=repair.text)
         return done
-
-    def _note_strays(self, changes: Collection[Change], observed: InterfaceObserved) -> None:
-        moved = [change.peer for change in changes if isinstance(change, SetPeer) and change.reason == MOVED]
-        self.strays = {
-            peer.public_key: endpoint
-            for peer in moved
-            if self._pinned.get(peer.public_key) == peer.endpoint
-            and (endpoint := observed.peers[peer.public_key].endpoint) is not None
-        }
-        self._pinned |= {peer.public_key: peer.endpoint for peer in moved}
 
     def _observe(self) -> InterfaceObserved:
         begun_at = clock.monotonic()
