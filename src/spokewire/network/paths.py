@@ -44,6 +44,8 @@ NEXT_ROUND_S = 10.0
 """When every path was tried in vain, the next round begins after this: the other machine may be switched off."""
 DOUBT_S, LONGEST_DOUBT_S = 20.0, 3600.0
 """A hub that answers, but by which no echo of the pair came back where another's did, is not gone back to for so long, twice as long each further time."""
+FORGIVEN_S = 600.0
+"""When a doubt has been over for so long, the next one counts as the first."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,19 @@ class Doubt:
     at: float
     times: int = 1
 
+    @property
+    def ends_at(self) -> float:
+        """Until when the hub is avoided."""
+        return self.at + min(DOUBT_S * 2.0 ** (self.times - 1), LONGEST_DOUBT_S)
+
     def holds(self, way: Way, now: float) -> bool:
         """Whether the hub is still to be avoided. One that was away since has begun anew."""
         has_begun_anew = way.mine.alive_since is None or way.mine.alive_since > self.at
-        return not has_begun_anew and now - self.at < min(DOUBT_S * 2 ** (self.times - 1), LONGEST_DOUBT_S)
+        return not has_begun_anew and now < self.ends_at
+
+    def again(self, now: float) -> "Doubt":
+        """The doubt when the same is found out once more."""
+        return Doubt(now, 1 if now >= self.ends_at + FORGIVEN_S else self.times + 1)
 
 
 @dataclass(frozen=True)
@@ -255,7 +266,7 @@ def _conclude(path: Path, now: float) -> Path:
 
 def _doubt(path: Path, hubs: AbstractSet[MachineName], now: float) -> dict[MachineName, Doubt]:
     known = path.doubts
-    return {**known, **{hub: Doubt(now, known[hub].times + 1 if hub in known else 1) for hub in hubs}}
+    return {**known, **{hub: known[hub].again(now) if hub in known else Doubt(now) for hub in hubs}}
 
 
 def _prefer(path: Path, here: Way, working: Sequence[Way], now: float) -> Path:

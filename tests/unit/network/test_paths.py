@@ -9,6 +9,7 @@ from spokewire.network.names import MachineName
 from spokewire.network.paths import (
     DOUBT_S,
     FOLLOW_SPACING_S,
+    FORGIVEN_S,
     HOLD_S,
     LOSS_BETTER_PCT,
     NEXT_ROUND_S,
@@ -218,6 +219,13 @@ def test_a_hub_that_did_not_carry_the_echoes_is_not_gone_back_to_until_the_doubt
     assert choose_path(drained, found, LEADS, NOW + 1).hub == TWO, (
         "better a hub that drains than one that does not relay"
     )
+
+
+def test_a_doubt_that_has_been_over_for_long_does_not_count_any_more() -> None:
+    old = Doubt(NOW, 4)
+    assert old.ends_at == NOW + 8 * DOUBT_S
+    assert old.again(old.ends_at + FORGIVEN_S - 1) == Doubt(old.ends_at + FORGIVEN_S - 1, 5)
+    assert old.again(old.ends_at + FORGIVEN_S) == Doubt(old.ends_at + FORGIVEN_S, 1)
 
 
 def test_a_pair_that_is_silent_is_not_moved_to_a_hub_that_does_not_answer() -> None:
