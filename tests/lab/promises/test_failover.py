@@ -36,8 +36,9 @@ IN_USE_S, IDLE_S, RELAY_DEAD_S = 2.0, 5.0, 4.0
 WATCH_S = 4.0
 IDLE_PULSE_S = 10.0
 DOWN_S = 3.0
-FAIR_S = 90.0 + DOUBT_S * 2.0 ** (ROUNDS - 1)
-"""A hub has to answer for fifteen seconds before pairs go back to it, then be better for as long; one whose relay was dead is doubted twice as long each time."""
+FAIR_S = 90.0 + DOUBT_S * 2.0**ROUNDS
+"""A hub has to answer for fifteen seconds before pairs go back to it, then be better for as long; one whose relay was dead is doubted twice as long each time,
+and a fault before may have made a doubt of its own."""
 
 NODE_1_OUTSIDE = "203.0.113.11"
 """Its router's address in the lab's internet."""
@@ -163,7 +164,8 @@ def test_pairs_in_use_and_idle_ones_go_on_through_the_other_hub(
         fault.recover(network, victim)
         wait_until(lambda: network.status()["state"] == "connected", 40, "all is connected")
         if ROUNDS > 1 or fault.fail is switch_off:
-            wait_for_paths(network, fair, FAIR_S)
+            with told_on_failure(network):
+                wait_for_paths(network, fair, FAIR_S)
         flow.wait_for(300, 30)
         backs.append(flow.lost_since(back))
     with told_on_failure(network):
