@@ -113,20 +113,17 @@ def diff_interface(
 
 
 def find_strays(
-    changes: Iterable[Change], observed: InterfaceObserved, set_before: Mapping[WireGuardKey, str | None]
+    changes: Iterable[Change], observed: InterfaceObserved, pinned_before: Mapping[WireGuardKey, str | None]
 ) -> dict[WireGuardKey, str]:
-    """Pinned peers that are to be set to where they were set the last time, too, and where WireGuard had roamed to with each meanwhile."""
-    return {
-        key: place
-        for key, endpoint in list_moved(changes).items()
-        if set_before.get(key) == endpoint and (place := observed.peers[key].endpoint) is not None
-    }
-
-
-def list_moved(changes: Iterable[Change]) -> dict[WireGuardKey, str | None]:
-    """The pinned peers that are to be set to another vouched place than they are at, and to which."""
-    moved = (change for change in changes if isinstance(change, SetPeer) and change.reason == MOVED)
-    return {change.peer.public_key: change.peer.endpoint for change in moved}
+    """Peers that were pinned to the same endpoint the last time, and where WireGuard had roamed to with each meanwhile."""
+    strays = {}
+    for change in changes:
+        if not isinstance(change, SetPeer) or change.reason != MOVED:
+            continue
+        key, place = change.peer.public_key, observed.peers[change.peer.public_key].endpoint
+        if place is not None and pinned_before.get(key) == change.peer.endpoint:
+            strays[key] = place
+    return strays
 
 
 def place_added(

@@ -29,7 +29,6 @@ from spokewire.wireguard.configuration import (
     SetInterface,
     diff_interface,
     find_strays,
-    list_moved,
     place_added,
 )
 from spokewire.wireguard.device import Device, Implementation
@@ -90,7 +89,7 @@ class Tunnel:
         """Where each peer was last, whatever has become of the interface since."""
         self.strays: dict[WireGuardKey, str] = {}
         """Where WireGuard had roamed to with pinned peers, though the `reconcile` before had set them right."""
-        self._set_before: dict[WireGuardKey, str | None] = {}
+        self._pinned: dict[WireGuardKey, str | None] = {}
 
     async def reconcile(self, wanted: InterfaceSpec, forget: Collection[WireGuardKey] = ()) -> list[Repair]:
         """Make the interface what is wanted; return what was changed. Raises errors of ours; then nothing else was tried.
@@ -264,8 +263,8 @@ class Tunnel:
         self._places = {key: place for key, place in dict(self._places).items() if key in keys}
         changes = diff_interface(wanted, self._public_key, observed, endpoints)
         changes = place_added(changes, observed, self._places)
-        self.strays = find_strays(changes, observed, self._set_before)
-        self._set_before |= list_moved(changes)
+        self.strays = find_strays(changes, observed, self._pinned)
+        self._pinned = {peer.public_key: peer.endpoint for peer in wanted.peers if peer.is_pinned}
         if changes:
             self._change(changes)
             done += [_tell(change) for change in changes]
